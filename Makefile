@@ -1,0 +1,32 @@
+# Every target installs what it needs. `make demo` and `make test` are the two commands of the README.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export UV_PROJECT_ENVIRONMENT := .venv
+# uv from PATH, else one of our own from the package index.
+UV := $(shell command -v uv || echo .bootstrap/bin/uv)
+PY := .venv/bin/python
+
+.PHONY: help setup demo demo-cluster test lint format crds cluster-up cluster-down kind-up bench clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -ts $$'\t'
+
+.bootstrap/bin/uv:
+	python3 -m venv .bootstrap
+	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+
+setup: $(filter .bootstrap/%,$(UV)) ## Install everything for development into .venv
+	@$(UV) sync --quiet --frozen --all-extras --all-groups
+
+lint: setup ## ruff, mypy --strict, import-linter
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+format: setup ## Format the code, mend what ruff can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+crds: setup ## Generate crds/ from the models
+	$(PY) -m mlp.resources

@@ -1,0 +1,155 @@
+"""One tree of errors for the whole of mlp.
+
+    MlpError
+    ├── UsageError                 the call itself is wrong (a flag, a field, a name)
+    │   └── FieldNotSupported      a field of the API that this version does not act on yet
+    ├── ProjectError
+    │   ├── ProjectInvalid         the MLproject file cannot be understood
+    │   ├── EntryPointNotFound
+    │   ├── ParameterMissing
+    │   └── ParameterInvalid
+    ├── SourceError
+    │   ├── SourceNotFound         no such repository, branch, commit or directory
+    │   ├── AuthenticationFailed
+    │   ├── SourceUnavailable      temporary: the network, or the server
+    │   └── SourceInvalid          a URI that cannot name a project
+    └── RunError
+        └── RunFailed              the project's own command ended with another code than 0
+
+Each class has a ``reason``, the CamelCase word that stands in a status condition and in an event, and an
+``exit_code`` from sysexits.h that a step in a pod ends with, so that the Job's podFailurePolicy can tell a mistake
+of the user (do not retry) from an accident (retry). The command line has its own, smaller set: see mlp.cli.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AuthenticationFailed",
+    "EntryPointNotFound",
+    "FieldNotSupported",
+    "MlpError",
+    "ParameterInvalid",
+    "ParameterMissing",
+    "ProjectError",
+    "ProjectInvalid",
+    "RunError",
+    "RunFailed",
+    "SourceError",
+    "SourceInvalid",
+    "SourceNotFound",
+    "SourceUnavailable",
+    "UsageError",
+]
+
+
+class MlpError(Exception):
+    """Anything that mlp tells a user. The message names the offending thing and the way out.
+
+    Attributes:
+        reason: CamelCase word for a condition or an event.
+        exit_code: Exit status of a step in a pod (sysexits.h).
+        temporary: Whether the same call may succeed later without a change by the user.
+    """
+
+    reason = "Error"
+    exit_code = 70
+    temporary = False
+
+
+class UsageError(MlpError):
+    """The call is wrong: an unknown flag, a malformed value, two things that exclude each other."""
+
+    reason = "UsageError"
+    exit_code = 64
+
+
+class FieldNotSupported(UsageError):
+    """A field of the API that this version knows and does not act on. Refused, never ignored."""
+
+    reason = "FieldNotSupported"
+
+
+class ProjectError(MlpError):
+    """What the project says, or what was asked of it, does not fit together."""
+
+    reason = "ProjectInvalid"
+    exit_code = 65
+
+
+class ProjectInvalid(ProjectError):
+    """The MLproject file, or a file that it names, cannot be understood."""
+
+
+class EntryPointNotFound(ProjectError):
+    """Neither an entry point of the MLproject file nor a script of the project has that name."""
+
+    reason = "EntryPointNotFound"
+    exit_code = 64
+
+
+class ParameterMissing(ProjectError):
+    """A parameter without a default was not given."""
+
+    reason = "ParameterMissing"
+    exit_code = 64
+
+
+class ParameterInvalid(ProjectError):
+    """A value does not fit its parameter's type."""
+
+    reason = "ParameterInvalid"
+    exit_code = 64
+
+
+class SourceError(MlpError):
+    """The project could not be brought from where it lies."""
+
+    reason = "SourceNotFound"
+    exit_code = 66
+
+
+class SourceInvalid(SourceError):
+    """The URI cannot name a project: a forbidden scheme, an escape from the repository, credentials inside."""
+
+    reason = "SourceInvalid"
+    exit_code = 64
+
+
+class SourceNotFound(SourceError):
+    """There is no such repository, version, commit or directory."""
+
+
+class AuthenticationFailed(SourceError):
+    """The server wants credentials, or refuses those that it was given."""
+
+    reason = "AuthenticationFailed"
+    exit_code = 67
+
+
+class SourceUnavailable(SourceError):
+    """The server could not be reached, was too slow, or failed. Trying again later is right."""
+
+    reason = "SourceUnavailable"
+    exit_code = 75
+    temporary = True
+
+
+class RunError(MlpError):
+    """A run that was started did not end well."""
+
+    reason = "RunFailed"
+    exit_code = 1
+
+
+class RunFailed(RunError):
+    """The project's command ended with another code than 0.
+
+    Attributes:
+        status: The command's exit status, 1 to 255 (128 + n for a command that signal n ended).
+    """
+
+    reason = "EntryPointFailed"
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
