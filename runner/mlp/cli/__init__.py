@@ -1,0 +1,48 @@
+"""The command ``mlp`` (and ``kubectl mlp``): what is typed, turned into calls of the Python API.
+
+This module alone decides how a failure leaves the process: the message on stderr and the exit status. It must stay
+light, since it is imported by every call, even by ``mlp --help`` and by shell completion; a command's own imports
+stand in the command's module, and the heavy ones (Kubernetes, pydantic, Git) inside its functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from mlp.cli.application import application
+from mlp.cli.errors import ExitStatus, exit_status
+from mlp.errors import MlpError
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and end the process with its status.
+
+    Args:
+        arguments: What follows the program's name; taken from the process when absent.
+    """
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result = application.main(args=arguments, prog_name=_program_name(), standalone_mode=False)
+    except MlpError as error:
+        click.echo(f"Error: {error}", err=True)
+        return exit_status(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return ExitStatus.INTERRUPTED
+    # Click hands back the status of Context.exit() and whatever a command returns; our commands return nothing.
+    return result if isinstance(result, int) else ExitStatus.OK
+
+
+def _program_name() -> str:
+    """The name in usage lines: kubectl runs its plugin ``kubectl-mlp`` as ``kubectl mlp``."""
+    return "kubectl mlp" if os.path.basename(sys.argv[0]) == "kubectl-mlp" else "mlp"  # noqa: PTH119 -- pathlib would cost its import here
