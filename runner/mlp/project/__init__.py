@@ -1,0 +1,29 @@
+"""What a project is: the MLproject file, the conventions without one, entry points, parameters and the command.
+
+Pure: text in, values out. It opens no file, runs no program and asks no server, so the command line, the operator and
+the tests get the same answer from it. See `mlp.project.files` for how the world is brought in.
+"""
+
+from __future__ import annotations
+
+from mlp.project.entry_point import EntryPoint
+from mlp.project.environment import Environment
+from mlp.project.files import MappingFiles, Places, ProjectFiles, is_project_file
+from mlp.project.parameters import TYPES, Parameter, ResolvedParameter, expected_uri, no_such_path
+from mlp.project.project import Invocation, Project
+
+__all__ = [
+    "TYPES",
+    "EntryPoint",
+    "Environment",
+    "Invocation",
+    "MappingFiles",
+    "Parameter",
+    "Places",
+    "Project",
+    "ProjectFiles",
+    "ResolvedParameter",
+    "expected_uri",
+    "is_project_file",
+    "no_such_path",
+]

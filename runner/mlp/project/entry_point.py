@@ -1,0 +1,167 @@
+"""Entry points: the commands that a project offers under a name, and scripts that are run by their path."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from mlp.errors import EntryPointNotFound, ParameterInvalid
+from mlp.project.command import fill, with_extras
+from mlp.project.files import inside
+from mlp.project.parameters import Parameter, ResolvedParameter, missing, misspelt, read_parameter
+from mlp.project.suggestion import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mlp.project.files import Places, ProjectFiles
+    from mlp.project.mlproject import Position, Value
+
+__all__ = ["EntryPoint", "Filled", "is_script", "read_entry_point", "script"]
+
+_KEYS: Final = ("parameters", "command")
+_SCRIPTS: Final = (".py", ".sh", ".R")
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An entry point's command with everything put in.
+
+    Attributes:
+        command: A text for ``bash -c``.
+        parameters: The declared parameters in the order of their declaration, then the others in the order given.
+        warnings: What may not be what the user meant.
+    """
+
+    command: str
+    parameters: tuple[ResolvedParameter, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryPoint:
+    """A command under a name.
+
+    Attributes:
+        name: Its name: a key of entry_points, or a script's path.
+        parameters: The declared parameters by name.
+        command: The command as written; for a script, the whole command.
+        position: Where the command stands in the project's file; None for a script, whose command has no placeholders.
+    """
+
+    name: str
+    parameters: Mapping[str, Parameter]
+    command: str
+    position: Position | None
+
+    def fill(self, given: Mapping[str, str], *, places: Places, validate: bool) -> Filled:
+        """Form the command for these parameters.
+
+        Raises:
+            ParameterMissing: Parameters without a default were not given; names them all.
+            ParameterInvalid: A value does not fit.
+            ProjectInvalid: The entry point is at fault.
+        """
+        extras = {name: value for name, value in given.items() if name not in self.parameters}
+        absent = [name for name, declared in self.parameters.items() if declared.default is None and name not in given]
+        if absent:
+            raise missing(absent, extra=extras)
+        declared = [
+            parameter.resolve(given.get(name), places=places, validate=validate)
+            for name, parameter in self.parameters.items()
+        ]
+        for name, value in extras.items():
+            if not name or "\0" in name + value:
+                raise ParameterInvalid(f"Parameter {name!r} has no name, or contains a NUL character.")
+        command = self.command
+        if self.position is not None:
+            values = {parameter.name: parameter.value for parameter in declared}
+            command = fill(command, values, given=given, position=self.position)
+        return Filled(
+            command=with_extras(command, extras),
+            parameters=(
+                *declared,
+                *(ResolvedParameter(name, "string", value, value, "Extra") for name, value in extras.items()),
+            ),
+            warnings=misspelt(extras, self.parameters),
+        )
+
+
+def read_entry_point(name: str, value: Value) -> tuple[EntryPoint, tuple[str, ...]]:
+    """Read one entry of entry_points.
+
+    Returns:
+        The entry point, and warnings.
+
+    Raises:
+        ProjectInvalid: It has no command, or something in it has the wrong form.
+    """
+    what = f"entry point {name!r}"
+    if isinstance(value.data, str):
+        raise value.invalid(f"{what} is a text, but it must be a mapping: write the text behind a key 'command'.")
+    entry = value.mapping(what, wanted="a mapping with a command")
+    warnings = list(entry.only(_KEYS))
+    parameters: dict[str, Parameter] = {}
+    if "parameters" in entry.entries:
+        declared = entry.entries["parameters"].mapping(
+            f"'parameters' of {what}", wanted="a mapping from names to types; without parameters leave the key out"
+        )
+        warnings += declared.warnings
+        for parameter, spec in declared.entries.items():
+            parameters[parameter], more = read_parameter(parameter, declared.keys[parameter], spec)
+            warnings += more
+    command = entry.entries.get("command")
+    if command is None:
+        raise entry.position.invalid(f"{what} has no command.")
+    if not isinstance(command.data, str):
+        raise command.no_text(f"the command of {what}")
+    if not command.data.strip():
+        raise command.invalid(f"the command of {what} is empty.")
+    return EntryPoint(name, MappingProxyType(parameters), command.data, command.position), tuple(warnings)
+
+
+def is_script(path: str) -> bool:
+    """Whether a file can be run as an entry point by its name's ending."""
+    return posixpath.splitext(path)[1] in _SCRIPTS
+
+
+def script(path: str, *, files: ProjectFiles, shell: str, declared: Iterable[str]) -> EntryPoint:
+    """The entry point that a file of the project is.
+
+    Args:
+        path: The path from the project's root, for which `is_script` holds.
+        files: The project's files.
+        shell: The program for .sh files.
+        declared: The names of the project's entry points, one of which may be meant.
+
+    Raises:
+        EntryPointNotFound: There is no such file in the project.
+    """
+    normal = inside(path)
+    if normal is None:
+        raise EntryPointNotFound(
+            f"Entry point {path} lies outside the project; give a script's path from the project's root."
+        )
+    if not files.has(normal):
+        known = [*declared, *filter(is_script, files.root())]
+        # Deeper scripts can't be listed; a path written from the wrong directory can at least be looked up.
+        basename = posixpath.basename(normal)
+        advice = f" Did you mean {basename!r}?" if files.has(basename) else did_you_mean(path, known)
+        raise EntryPointNotFound(
+            f"Could not find {path}: it is no entry point, and the project has no such file.{advice}"
+        )
+    # A name that begins with a dash would be an option.
+    name = f"./{path}" if path.startswith("-") else path
+    match posixpath.splitext(path)[1]:
+        case ".py":
+            command = f"python {shlex.quote(name)}"
+        case ".sh":
+            command = f"{shlex.quote(shell)} {shlex.quote(name)}"
+        case _:
+            literal = name.replace("\\", r"\\").replace("'", r"\'")
+            source = f"mlflow::mlflow_source('{literal}')"
+            command = f"Rscript -e {shlex.quote(source)} --args"
+    return EntryPoint(path, MappingProxyType({}), command, None)
