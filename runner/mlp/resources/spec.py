@@ -1,0 +1,339 @@
+"""What a user asks for in a ProjectRun: the whole of its ``spec``.
+
+A run is one execution, so its spec says what to execute and cannot change afterwards, apart from the few fields that
+steer a run under way. Unset means "not asked for"; a default stands in the schema wherever there is one, so that
+``kubectl get -o yaml`` shows it. This module knows the shape and the rules, not what any field does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from mlp.resources.databricks import DatabricksBackend
+from mlp.resources.model import Flag, Int32, KeyedBy, Rule, Seconds, SpecModel, bounded, exactly_one
+from mlp.resources.pod import KubernetesBackend, LocalObjectReference, Name
+
+__all__ = [
+    "Backend",
+    "Bundle",
+    "DataAccess",
+    "Environment",
+    "EnvironmentCache",
+    "Experiment",
+    "KeySelector",
+    "Parameter",
+    "ParameterSource",
+    "ProjectRunSpec",
+    "ProjectSource",
+    "Retention",
+    "Tag",
+    "Tracking",
+]
+
+# The same expressions for CEL (RE2) and for Python: no look-around, and [0-9] instead of \d.
+_HTTP_USER = "^(?i)https?://[^/?#]*@"
+_USER_AND_MORE = "^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*:[^/?#]*@"
+_GIT_URI = (
+    "^((https?|ssh)://[^/\\s-][^\\s]*|file:///[^\\s]*|[A-Za-z0-9_][A-Za-z0-9_.+-]*@[A-Za-z0-9\\[][^/\\s]*:[^\\s]+)$"
+)
+_TRACKING_URI = "^(https?://[^\\s]+|databricks(-uc)?(://[^\\s]*)?)$"
+
+
+def _matches(expression: str, text: str) -> bool:
+    # Python wants an inline flag in front of everything; RE2 takes it there too.
+    return re.search(expression.replace("^(?i)", "(?i)^"), text) is not None
+
+
+def _cel(expression: str) -> str:
+    """The expression as a CEL string literal."""
+    return "'" + expression.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _no_credentials(field: str, message: str) -> Rule:
+    def holds(model: Any) -> bool:  # noqa: ANN401 -- any model that has the field
+        uri = getattr(model, field) or ""
+        return not _matches(_HTTP_USER, uri) and not _matches(_USER_AND_MORE, uri)
+
+    return Rule(
+        f"!has(self.{field}) || !(self.{field}.matches({_cel(_HTTP_USER)}) || "
+        f"self.{field}.matches({_cel(_USER_AND_MORE)}))",
+        message,
+        holds,
+        field=field,
+        # "Invalid value" would print the password.
+        forbids=True,
+    )
+
+
+class KeySelector(SpecModel):
+    """One key of a Secret or a ConfigMap in the namespace of the ProjectRun."""
+
+    name: Name
+    """The object's name."""
+    key: Annotated[str, bounded(253, shortest=1)]
+    """The key whose value is meant."""
+
+
+class ParameterSource(SpecModel):
+    """Where a parameter's value comes from: exactly one of the fields."""
+
+    secret_key_ref: KeySelector | None = None
+    """A key of a Secret. The value reaches the command alone: no status, event, log or tracking server."""
+    config_map_key_ref: KeySelector | None = None
+    """A key of a ConfigMap."""
+
+    rules = (exactly_one("secret_key_ref", "config_map_key_ref"),)
+
+
+class Parameter(SpecModel):
+    """One parameter of the entry point."""
+
+    name: Annotated[str, bounded(253, shortest=1, pattern=r"^[^=]+$")]
+    """The parameter's name. One that the entry point does not declare is appended to the command as --name value."""
+    value: Annotated[str, bounded(65536)] | None = None
+    """The value, always a string (write "0.5", not 0.5). The operator checks the type that the project declares."""
+    value_from: ParameterSource | None = None
+    """Where the value comes from, instead of value."""
+
+    rules = (exactly_one("value", "value_from"),)
+
+
+class Bundle(SpecModel):
+    """A project that was packed and uploaded, as `mlp submit .` does."""
+
+    config_map_name: Name | None = None
+    """A ConfigMap that holds the archive."""
+    uri: Annotated[str, bounded(2048, pattern=r"^[a-z][a-z0-9+.-]*://[^\s]+$")] | None = None
+    """Where the archive lies, such as s3://bucket/key."""
+    sha256: Annotated[str, bounded(64, pattern=r"^[0-9a-f]{64}$")]
+    """The archive's SHA-256 digest, in hexadecimal: what runs is what was submitted."""
+
+    rules = (exactly_one("config_map_name", "uri"),)
+
+
+class ProjectSource(SpecModel):
+    """The project and the part of it that runs: exactly one of uri and bundle."""
+
+    uri: Annotated[str, bounded(2048, shortest=1)] | None = None
+    """The project's Git repository: https://…, ssh://… or user@host:path. "#directory" at its end names a directory."""
+    bundle: Bundle | None = None
+    """A packed project instead of a repository."""
+    version: Annotated[str, bounded(256, shortest=1)] | None = None
+    """A branch, a tag or a commit, full or short; the repository's default branch if unset. It is resolved once: the
+    commit that runs stands in status.source.commit."""
+    subdirectory: Annotated[str, bounded(1024)] = ""
+    """The project's directory inside the repository or the bundle; the root if empty."""
+    entry_point: Annotated[str, bounded(1024, shortest=1)] = "main"
+    """An entry point of the MLproject file, or the path of a .py or .sh file in the project."""
+    auth_secret_ref: LocalObjectReference | None = None
+    """A Secret of type kubernetes.io/basic-auth, or kubernetes.io/ssh-auth with the key known_hosts beside its own, for
+    reading the repository."""
+    submodules: Flag = True
+    """Whether the repository's submodules are fetched too."""
+    lfs: Flag = False
+    """Whether files kept in Git LFS are fetched too."""
+
+    rules = (
+        exactly_one("uri", "bundle"),
+        _no_credentials("uri", "credentials must not stand in the uri; name a Secret in spec.project.authSecretRef"),
+        Rule(
+            f"!has(self.uri) || self.uri.matches({_cel(_GIT_URI)})",
+            "the uri must be https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH",
+            lambda project: project.uri is None or _matches(_GIT_URI, project.uri),
+            field="uri",
+            forbids=True,
+        ),
+        Rule(
+            "!(has(self.uri) && self.uri.contains('#') && self.subdirectory != '')",
+            "name the subdirectory once: behind '#' in the uri, or in subdirectory",
+            lambda project: not ("#" in (project.uri or "") and project.subdirectory),
+            field="subdirectory",
+        ),
+        Rule(
+            "!self.subdirectory.startsWith('/') && !self.subdirectory.split('/').exists(part, part == '..')",
+            "the subdirectory must be a path inside the project, without '..'",
+            lambda project: not project.subdirectory.startswith("/") and ".." not in project.subdirectory.split("/"),
+            field="subdirectory",
+        ),
+        Rule(
+            "!has(self.version) || self.version.matches('^[^-\\\\s][^\\\\s]*$')",
+            "the version must be a branch, a tag or a commit: no blanks, and no '-' in front",
+            lambda project: project.version is None or _matches(r"^[^-\s][^\s]*$", project.version),
+            field="version",
+        ),
+        Rule(
+            "has(self.uri) || !(has(self.version) || has(self.authSecretRef))",
+            "version and authSecretRef belong to a uri, not to a bundle",
+            lambda project: project.uri is not None or (project.version is None and project.auth_secret_ref is None),
+        ),
+    )
+
+
+class Tag(SpecModel):
+    """A tag of the MLflow run."""
+
+    name: Annotated[str, bounded(250, shortest=1)]
+    """The tag's name."""
+    value: Annotated[str, bounded(5000)]
+    """The tag's value."""
+
+
+class Experiment(SpecModel):
+    """Where the run is recorded in MLflow."""
+
+    name: Annotated[str, bounded(250, shortest=1)] | None = None
+    """The experiment's name; it is made if there is none. The tracking server's default experiment if unset."""
+    run_name: Annotated[str, bounded(250, shortest=1)] | None = None
+    """The MLflow run's name; the ProjectRun's own if unset."""
+    tags: Annotated[tuple[Tag, ...], Field(max_length=64), KeyedBy("name")] | None = None
+    """Tags set on the MLflow run."""
+
+
+class Tracking(SpecModel):
+    """The MLflow tracking server."""
+
+    uri: Annotated[str, bounded(2048)] | None = None
+    """Its address, as pods reach it; the operator's default if unset."""
+    secret_ref: LocalObjectReference | None = None
+    """A Secret with MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
+
+    rules = (
+        _no_credentials("uri", "credentials must not stand in the uri; name a Secret in spec.tracking.secretRef"),
+        Rule(
+            f"!has(self.uri) || self.uri.matches({_cel(_TRACKING_URI)})",
+            "the tracking uri must be http(s)://HOST or databricks: a pod cannot see the files of another machine",
+            lambda tracking: tracking.uri is None or _matches(_TRACKING_URI, tracking.uri),
+            field="uri",
+            forbids=True,
+        ),
+    )
+
+
+class DataAccess(SpecModel):
+    """How parameters of type path are downloaded."""
+
+    secret_ref: LocalObjectReference | None = None
+    """A Secret whose keys are the environment of the download step: AWS_*, DATABRICKS_*. Main never sees them."""
+
+
+class EnvironmentCache(SpecModel):
+    """What happens to environments that have been built before."""
+
+    policy: Literal["Use", "Refresh", "Disabled"] = "Use"
+    """Use: take a matching environment from the cache, build it if there is none. Refresh: build it anew. Disabled:
+    build it for this run alone."""
+    volume_claim_name: Name | None = None
+    """The PersistentVolumeClaim that holds the cache; without one environments live as long as the pod."""
+
+
+class Environment(SpecModel):
+    """What the command runs in."""
+
+    manager: Literal["Auto", "Conda", "Virtualenv", "Local", "Image"] = "Auto"
+    """Auto: what the project says. Conda, Virtualenv: build that kind of environment. Local: run in the image as it is
+    (`--no-conda`). Image: as Local, in the project's docker_env image."""
+    image: Annotated[str, bounded(512, shortest=1)] | None = None
+    """The image of container "main" for Local and Image. If unset: the project's docker_env image, else the operator's
+    default."""
+    cache: EnvironmentCache | None = None
+    """What happens to environments that have been built before."""
+
+
+class Backend(SpecModel):
+    """Where the run takes place."""
+
+    type: Literal["Kubernetes", "Databricks"] = "Kubernetes"
+    """Kubernetes: a Job in the namespace of the ProjectRun. Databricks: a run of the Jobs API."""
+    kubernetes: KubernetesBackend | None = None
+    """How the run's pod is made; for type Kubernetes."""
+    databricks: DatabricksBackend | None = None
+    """Where and how the run is submitted; for type Databricks."""
+
+    rules = (
+        Rule(
+            "(self.type == 'Databricks') == has(self.databricks)",
+            "type Databricks and the field databricks go together",
+            lambda backend: (backend.type == "Databricks") == (backend.databricks is not None),
+        ),
+        Rule(
+            "self.type == 'Kubernetes' || !has(self.kubernetes)",
+            "the field kubernetes goes with type Kubernetes",
+            lambda backend: backend.type == "Kubernetes" or backend.kubernetes is None,
+            field="kubernetes",
+        ),
+    )
+
+
+class Retention(SpecModel):
+    """How long the Job and its pods stay after the run; the ProjectRun itself stays."""
+
+    job_seconds_after_success: Seconds | None = None
+    """Seconds after which the Job of a run that succeeded is deleted; as long as the ProjectRun if unset."""
+    job_seconds_after_failure: Seconds | None = None
+    """Seconds after which the Job of a run that failed is deleted; as long as the ProjectRun if unset."""
+
+
+class ProjectRunSpec(SpecModel):
+    """What to execute, with what, where."""
+
+    project: ProjectSource
+    """The project and the part of it that runs."""
+    parameters: Annotated[tuple[Parameter, ...], Field(max_length=256), KeyedBy("name")] | None = None
+    """The entry point's parameters. The defaults of the project stand for those that are not named."""
+    experiment: Experiment | None = None
+    """Where the run is recorded in MLflow."""
+    tracking: Tracking | None = None
+    """The MLflow tracking server; the operator's default if unset."""
+    data: DataAccess | None = None
+    """How parameters of type path are downloaded."""
+    environment: Environment = Environment()
+    """What the command runs in."""
+    backend: Backend = Backend()
+    """Where the run takes place."""
+    queue_name: Annotated[str, bounded(63, shortest=1)] | None = None
+    """The Kueue LocalQueue that the run waits in. It can change until the run is admitted."""
+    queue_priority_class_name: Annotated[str, bounded(63, shortest=1)] | None = None
+    """The Kueue WorkloadPriorityClass that the run waits with."""
+    suspend: Flag = False
+    """Whether the run is held: no pod runs while this is true. It can change at any time."""
+    shutdown: Literal["Stop", "Terminate"] | None = None
+    """End the run for good. Stop: the command gets SIGTERM and its grace period. Terminate: at once. It can be set at
+    any time, and then only be raised from Stop to Terminate."""
+    backoff_limit: Int32 = 0
+    """How often the run is tried again after an accident, such as a lost node. A wrong project is never tried again."""
+    active_deadline_seconds: Seconds | None = None
+    """How long the run may be active; no limit if unset. The time starts anew when a suspended run goes on."""
+    pending_deadline_seconds: Seconds | None = None
+    """How long after its creation the command must have started; no limit if unset."""
+    ttl_seconds_after_finished: Seconds | None = None
+    """Delete the ProjectRun itself this long after its end; it stays if unset. Leave it unset where Git owns the
+    object. It can change at any time."""
+    retention: Retention | None = None
+    """How long the Job and its pods stay after the run. It can change at any time."""
+    managed_by: Annotated[str, bounded(253, shortest=1)] | None = None
+    """Who acts on this run, as DOMAIN/NAME; mlp's operator if unset. A run that another manages is not touched."""
+
+    mutable: ClassVar[frozenset[str]] = frozenset(
+        {"suspend", "shutdown", "ttl_seconds_after_finished", "retention", "queue_name"}
+    )
+    """The fields that can change after creation. (Until when the queue can depends on the status: see ProjectRun.)"""
+
+    rules = (
+        Rule(
+            "!has(oldSelf.shutdown) || (has(self.shutdown) && (self.shutdown == oldSelf.shutdown || "
+            "self.shutdown == 'Terminate'))",
+            "shutdown can only be raised from Stop to Terminate; to run again, create a new ProjectRun",
+            None,
+            field="shutdown",
+            forbids=True,
+        ),
+        Rule(
+            "self.backend.type != 'Databricks' || !(has(self.queueName) || has(self.queuePriorityClassName))",
+            "queues are for the backend Kubernetes; Databricks has its own",
+            lambda spec: spec.backend.type != "Databricks" or not (spec.queue_name or spec.queue_priority_class_name),
+            field="queueName",
+        ),
+    )
