@@ -146,12 +146,9 @@ def script(path: str, *, files: ProjectFiles, shell: str, declared: Iterable[str
             f"Entry point {path} lies outside the project; give a script's path from the project's root."
         )
     if not files.has(normal):
-        known = [*declared, *filter(is_script, files.root())]
-        # Deeper scripts can't be listed; a path written from the wrong directory can at least be looked up.
-        basename = posixpath.basename(normal)
-        advice = f" Did you mean {basename!r}?" if files.has(basename) else did_you_mean(path, known)
         raise EntryPointNotFound(
-            f"Could not find {path}: it is no entry point, and the project has no such file.{advice}"
+            f"Could not find {path}: it is no entry point, and the project has no such file."
+            f"{_advice(normal, files, list(declared))}"
         )
     # A name that begins with a dash would be an option.
     name = f"./{path}" if path.startswith("-") else path
@@ -165,3 +162,12 @@ def script(path: str, *, files: ProjectFiles, shell: str, declared: Iterable[str
             source = f"mlflow::mlflow_source('{literal}')"
             command = f"Rscript -e {shlex.quote(source)} --args"
     return EntryPoint(path, MappingProxyType({}), command, None)
+
+
+def _advice(path: str, files: ProjectFiles, declared: list[str]) -> str:
+    # Deeper scripts can't be listed; a path written from the wrong directory can at least be looked up.
+    basename = posixpath.basename(path)
+    stem = posixpath.splitext(path)[0]
+    if stem in declared or files.has(basename):
+        return f" Did you mean {(stem if stem in declared else basename)!r}?"
+    return did_you_mean(path, [*declared, *filter(is_script, files.root())])
