@@ -70,6 +70,7 @@ class Reason(StrEnum):
 
     SUCCEEDED = "Succeeded"
     ENTRY_POINT_FAILED = "EntryPointFailed"
+    PREPARATION_FAILED = "PreparationFailed"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     OOM_KILLED = "OOMKilled"
     EVICTED = "Evicted"

@@ -8,6 +8,10 @@ nothing of projects or runs.
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import textwrap
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -27,7 +31,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "Flag",
@@ -97,9 +101,40 @@ class _Model(BaseModel):
                 raise PydanticCustomError("rule", "{message}", {"message": rule.message, "field": rule.field})
         return self
 
+    @classmethod
+    def all_rules(cls) -> Iterable[Rule]:
+        """Every rule that the CRD holds for this model."""
+        return cls.rules
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Add to the JSON schema what only the CRD needs: the rules in CEL, and what the source says of each field."""
+        json_schema = handler.resolve_ref_schema(handler(schema))
+        if rules := [rule.to_dict() for rule in cls.all_rules()]:
+            json_schema["x-kubernetes-validations"] = rules
+        descriptions = {name: text for base in reversed(cls.__mro__) for name, text in _field_texts(base).items()}
+        for name, field in cls.model_fields.items():
+            if name in descriptions:
+                json_schema["properties"][field.alias or name]["description"] = descriptions[name]
+        return json_schema
+
     def to_dict(self) -> dict[str, Any]:
         """The object as JSON has it: camelCase keys, times as text, nothing that is unset."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _field_texts(model: type) -> dict[str, str]:
+    """The string below each field of a class. Pydantic's own way would read the source at every import."""
+    if not issubclass(model, _Model) or model is _Model:
+        return {}
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 -- the source of a class is a class statement
+    texts = {}
+    for statement, below in itertools.pairwise(definition.body):
+        match statement, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                texts[name] = " ".join(text.split())
+    return texts
 
 
 class SpecModel(_Model):
@@ -146,7 +181,7 @@ class KeyedBy:
 
 
 def bounded(longest: int, *, shortest: int | None = None, pattern: str | None = None) -> Any:  # noqa: ANN401 -- as Field
-    """Say how long a string may be: ``Annotated[str, bounded(63)]``. The API server estimates CEL's cost from it."""
+    """Say how long a string may be. The API server estimates the cost of CEL from it, so every string needs it."""
     return Field(max_length=longest, min_length=shortest, pattern=pattern)
 
 

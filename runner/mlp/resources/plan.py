@@ -55,6 +55,8 @@ class PlannedProject(_PlanModel):
     command: str
     """Given to ``bash -c`` in the project's directory."""
     parameters: tuple[PlannedParameter, ...] = ()
+    manager: str = "Local"
+    """The environment manager that was chosen."""
 
 
 class Plan(_PlanModel):

@@ -7,14 +7,20 @@ steer a run under way. Unset means "not asked for"; a default stands in the sche
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from mlp.resources.databricks import DatabricksBackend
 from mlp.resources.model import Flag, Int32, KeyedBy, Rule, Seconds, SpecModel, bounded, exactly_one
 from mlp.resources.pod import KubernetesBackend, LocalObjectReference, Name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic.fields import FieldInfo
 
 __all__ = [
     "Backend",
@@ -276,6 +282,16 @@ class Retention(SpecModel):
     """Seconds after which the Job of a run that failed is deleted; as long as the ProjectRun if unset."""
 
 
+def _immutable(field: str, info: FieldInfo) -> Rule:
+    name = info.alias or field
+    same = f"self.{name} == oldSelf.{name}"
+    if not info.is_required() and info.default is None:
+        same = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {same})"
+    return Rule(
+        same, f"{name} cannot change, for a run is one execution; create a new ProjectRun", None, name, forbids=True
+    )
+
+
 class ProjectRunSpec(SpecModel):
     """What to execute, with what, where."""
 
@@ -337,3 +353,9 @@ class ProjectRunSpec(SpecModel):
             field="queueName",
         ),
     )
+
+    @classmethod
+    def all_rules(cls) -> Iterable[Rule]:
+        """Every rule that the CRD holds for the spec, those of its immutability among them."""
+        unchanging = [(name, info) for name, info in cls.model_fields.items() if name not in cls.mutable]
+        return (*cls.rules, *itertools.starmap(_immutable, unchanging))
