@@ -1,1 +1,1 @@
-"""The controller of ProjectRun resources: kopf watches, decisions are pure functions, one adapter talks to the API server."""
+"""The controller of ProjectRun resources: kopf watches, pure functions decide, one adapter talks to the API server."""

@@ -59,7 +59,7 @@ class MlpError(Exception):
 class UsageError(MlpError):
     """The call is wrong: an unknown flag, a malformed value, two things that exclude each other."""
 
-    reason = "UsageError"
+    reason = "InvalidSpec"
     exit_code = 64
 
 

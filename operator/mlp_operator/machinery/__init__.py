@@ -1,1 +1,1 @@
-"""What every controller needs and no kind owns: watching, cache, queue, loop, the API server, events, health, metrics."""
+"""What every controller needs and no kind owns: watches, cache, queue, loop, API server, events, health, metrics."""

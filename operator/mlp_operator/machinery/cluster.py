@@ -148,7 +148,7 @@ class Cluster:
         """All objects of a kind: in some namespaces, or in all when none is named."""
         items: list[Object] = []
         versions: list[int] = []
-        for namespace in namespaces or [None]:
+        for namespace in namespaces or (None,):
             token = ""
             while True:
                 query = {"limit": str(_PAGE), "labelSelector": selector, "continue": token}
@@ -172,20 +172,29 @@ class Cluster:
         content = "application/merge-patch+json"
         return await self._request("PATCH", path, resource, body=body, content=content, subresource=subresource)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, propagation: str) -> None:
-        """Delete that very object, with its dependents.
+    async def delete(
+        self, resource: Resource, obj: Object, *, propagation: str | None = None, grace_seconds: int | None = None
+    ) -> Object | None:
+        """Delete that very object; a newer one of the same name stays.
 
         Args:
-            uid: Only the object of this uid; a newer one of the same name stays.
-            propagation: ``Background`` or ``Foreground``. Never left out: the default of batch/v1 leaves pods behind.
+            obj: What to delete; its uid is the precondition.
+            propagation: ``Background`` or ``Foreground`` for what has dependents: batch/v1's default leaves the pods
+                of a Job behind.
+            grace_seconds: How long a pod may take to end, if not as long as it says itself.
+
+        Returns:
+            The object as it is while it goes, or None if it is gone.
         """
-        body = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "propagationPolicy": propagation,
-            "preconditions": {"uid": uid},
-        }
-        await self._request("DELETE", resource.path(namespace, name), resource, body=body)
+        metadata = obj["metadata"]
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}}
+        if propagation is not None:
+            body["propagationPolicy"] = propagation
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        path = resource.path(metadata["namespace"], metadata["name"])
+        answer = await self._request("DELETE", path, resource, body=body)
+        return answer if "deletionTimestamp" in answer.get("metadata", {}) else None
 
     async def _request(
         self,

@@ -28,6 +28,8 @@ class WorkQueue:
         self._busy: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._closing = False
+        self._idle = asyncio.Event()
 
     def __len__(self) -> int:
         """Keys that wait for a worker, those with a timer not counted."""
@@ -63,8 +65,10 @@ class WorkQueue:
         return delay
 
     async def get(self) -> Key:
-        """Wait for the next key and mark it as being worked on."""
+        """Wait for the next key and mark it as being worked on. Once the queue is closing, wait for ever."""
         key = await self._ready.get()
+        if self._closing:
+            await asyncio.Event().wait()
         self._waiting.discard(key)
         self._busy.add(key)
         return key
@@ -74,8 +78,16 @@ class WorkQueue:
         if ok:
             self._failures.pop(key, None)
         self._busy.discard(key)
+        if not self._busy and self._closing:
+            self._idle.set()
         if key in self._waiting:
             self._ready.put_nowait(key)
+
+    async def idle(self) -> None:
+        """Hand out no more keys, and wait until those in hand are done."""
+        self._closing = True
+        if self._busy:
+            await self._idle.wait()
 
     def close(self) -> None:
         """Drop every timer."""

@@ -1,0 +1,5 @@
+"""``python -m mlp_operator`` is the operator."""
+
+from mlp_operator.main import main
+
+main()

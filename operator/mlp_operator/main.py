@@ -1,0 +1,132 @@
+"""The operator's process: reads the settings, wires the parts together, starts and stops them in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from mlp.resources import names
+from mlp_operator.machinery.cache import Store, key_of
+from mlp_operator.machinery.cluster import JOBS, PODS, ApiError, Cluster, ClusterUnreachable
+from mlp_operator.machinery.events import EventRecorder
+from mlp_operator.machinery.health import Freshness, Health, serve_health
+from mlp_operator.machinery.loop import resync, resync_forever, work
+from mlp_operator.machinery.metrics import Metrics
+from mlp_operator.machinery.queue import WorkQueue
+from mlp_operator.machinery.watching import Watched, watch
+from mlp_operator.runs.controller import RUNS, RunController, owner_by_label
+from mlp_operator.runs.decide import Rules
+from mlp_operator.runs.job import PodDefaults
+from mlp_operator.runs.resolution import Resolver
+from mlp_operator.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["main", "run_operator"]
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the operator until SIGTERM or SIGINT. Exit code 1 where it cannot start or a part of it has failed."""
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        sys.exit(f"mlp-operator: {error}")
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(_until_signalled(settings))
+    except (ApiError, ClusterUnreachable) as error:
+        logger.critical("%s", error)
+        sys.exit(1)
+
+
+async def _until_signalled(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run_operator(settings, stop)
+
+
+async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[[], None] | None = None) -> None:
+    """Serve ProjectRuns until told to stop.
+
+    The caches are filled before any work begins, so that nothing is decided on half a picture. On the way out the
+    watches end first, then the work in hand gets its time, then the events are posted.
+
+    Args:
+        settings: The operator's settings.
+        stop: Ends the operator when set.
+        ready: Called when the work begins.
+
+    Raises:
+        ApiError: The API server refuses what is needed, for want of the CRD or of rights.
+        ClusterUnreachable: There is no API server.
+    """
+    metrics = Metrics()
+    freshness = Freshness(grace=settings.watch_grace)
+    health = Health(freshness, resync_limit=3 * settings.resync_period)
+    queue = WorkQueue()
+    runs, jobs, pods = Store(key_of), Store(owner_by_label), Store(owner_by_label)
+    kinds = (
+        Watched(RUNS, runs),
+        Watched(JOBS, jobs, names.RUN_LABEL),
+        Watched(PODS, pods, names.RUN_LABEL),
+    )
+    async with Cluster(timeout=settings.request_timeout, metrics=metrics) as cluster:
+        web = await serve_health(health, metrics, host=settings.health_host, port=settings.health_port)
+        recorder = EventRecorder(cluster, component="mlp-operator")
+        resolver = Resolver(cluster, queue, settings, metrics)
+        controller = RunController(
+            runs=runs,
+            jobs=jobs,
+            pods=pods,
+            cluster=cluster,
+            resolver=resolver,
+            recorder=recorder,
+            rules=Rules(PodDefaults(settings.runner_image, settings.runner_image_pull_policy), settings.progress_delay),
+        )
+        try:
+            await resync(kinds, queue, cluster, settings.namespaces)
+            health.resynced()
+            logger.info("serving %s; %d runs are known", ", ".join(settings.namespaces) or "all namespaces", len(runs))
+            async with asyncio.TaskGroup() as tasks:
+                # Tasks that kopf finds running when it starts are the only ones that it leaves alone when it ends.
+                posting = tasks.create_task(recorder.run())
+                working = [tasks.create_task(work(queue, controller, metrics)) for _ in range(settings.workers)]
+                listing = tasks.create_task(
+                    resync_forever(
+                        kinds, queue, cluster, settings.namespaces, freshness, health, period=settings.resync_period
+                    )
+                )
+                if ready is not None:
+                    ready()
+                await watch(
+                    kinds, queue, namespaces=settings.namespaces, stop=stop, freshness=freshness, metrics=metrics
+                )
+                if not stop.is_set():
+                    raise RuntimeError("the watches ended by themselves")
+                logger.info("stopping")
+                listing.cancel()
+                await _finish(working, queue, settings.shutdown_timeout)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(recorder.flush(), settings.shutdown_timeout)
+                posting.cancel()
+        finally:
+            queue.close()
+            await resolver.close()
+            await web.cleanup()
+
+
+async def _finish(working: list[asyncio.Task[None]], queue: WorkQueue, patience: float) -> None:
+    """Let the workers finish what they have in hand; what waits is for the next process."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(queue.idle(), patience)
+    for task in working:
+        task.cancel()

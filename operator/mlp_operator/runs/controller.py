@@ -1,0 +1,249 @@
+"""The edge of a run: observe, decide, act. All thinking is in `decide`; all that happens to the cluster is here."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from mlp.errors import UsageError
+from mlp.resources import EventReason, Phase, ProjectRun, ProjectRunStatus, names
+from mlp_operator.machinery.cluster import JOBS, PODS, ApiError, Resource
+from mlp_operator.machinery.events import Event
+from mlp_operator.runs import status as status_of
+from mlp_operator.runs.decide import (
+    CreateJob,
+    DeleteJob,
+    DeletePods,
+    DeleteRun,
+    Observed,
+    Refusal,
+    Resolve,
+    SuspendJob,
+    decide,
+)
+from mlp_operator.runs.situation import Situation
+from mlp_operator.runs.transitions import events_between
+
+if TYPE_CHECKING:
+    from mlp_operator.machinery.cache import Key, Object, Store
+    from mlp_operator.machinery.cluster import Cluster
+    from mlp_operator.machinery.events import EventRecorder
+    from mlp_operator.runs.decide import Action, Rules
+    from mlp_operator.runs.resolution import Resolver
+
+__all__ = ["RUNS", "RunController", "owner_by_label"]
+
+RUNS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL)
+
+_PASSES: Final = 10
+"""More decisions than this in one go would be a circle."""
+
+_PAUSE: Final = 5.0
+
+Hindrance = Refusal | dict[str, Any] | None
+"""Why a Job could not be created: the API server's refusal, or a foreign Job of that name."""
+
+logger = logging.getLogger(__name__)
+
+
+def owner_by_label(obj: Object) -> Key:
+    """The run that a Job or a pod belongs to."""
+    metadata = obj["metadata"]
+    return metadata["namespace"], (metadata.get("labels") or {}).get(names.RUN_LABEL, "")
+
+
+class RunController:
+    """Brings ProjectRuns to their ends.
+
+    Args:
+        runs: All ProjectRuns.
+        jobs: Their Jobs.
+        pods: Their pods.
+        cluster: Where actions go.
+        resolver: Looks projects up.
+        recorder: Posts events.
+        rules: The operator's settings, as decisions need them.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: Store,
+        jobs: Store,
+        pods: Store,
+        cluster: Cluster,
+        resolver: Resolver,
+        recorder: EventRecorder,
+        rules: Rules,
+    ) -> None:
+        self._runs = runs
+        self._jobs = jobs
+        self._pods = pods
+        self._cluster = cluster
+        self._resolver = resolver
+        self._recorder = recorder
+        self._rules = rules
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one run as far as it can go now.
+
+        Returns:
+            The seconds after which to look again even if nothing happens, or None.
+        """
+        hindrance: Hindrance = None
+        for _ in range(_PASSES):
+            body = self._runs.get(key)
+            if body is None:
+                self._resolver.forget(key)
+                return None
+            try:
+                run = ProjectRun.parse(body)
+            except UsageError as error:
+                await self._refuse(key, body, error)
+                return None
+            decision = decide(run, await self._observe(key, run, hindrance), datetime.now(UTC), self._rules)
+            if decision.status is None and not decision.actions:
+                if run.finished:
+                    self._resolver.forget(key)
+                return decision.again_after
+            if decision.status is not None:
+                await self._write(key, body, run.status, decision.status)
+            for action in decision.actions:
+                hindrance = await self._act(key, run, action)
+        logger.warning("%s/%s: more than %d steps in one go", *key, _PASSES)
+        return _PAUSE
+
+    async def _observe(self, key: Key, run: ProjectRun, foreign: Object | None, refusal: Refusal | None) -> Observed:
+        job = self._own_job(key, run)
+        if job is None and not run.finished and run.status.kubernetes is not None and run.status.kubernetes.job_uid:
+            # Before a Job counts as deleted, the API server itself has to say so: the cache may be behind.
+            job = await self._fetch_job(key, run)
+        pods = tuple(pod for pod in self._pods.owned_by(key) if _of_run(pod, run, job))
+        return Observed(
+            job=job,
+            pods=pods,
+            outcome=self._resolver.outcome(key, run.uid),
+            foreign_job=hindrance if isinstance(hindrance, dict) else None,
+            refusal=hindrance if isinstance(hindrance, Refusal) else None,
+        )
+
+    def _own_job(self, key: Key, run: ProjectRun) -> Object | None:
+        job = self._jobs.get(key)
+        return job if job is not None and _owned_by(job, run) else None
+
+    async def _fetch_job(self, key: Key, run: ProjectRun) -> Object | None:
+        try:
+            job = await self._cluster.get(JOBS, *key)
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+        if not _owned_by(job, run):
+            return None
+        self._jobs.put(job)
+        return job
+
+    async def _act(self, key: Key, run: ProjectRun, action: Action) -> Hindrance:
+        """Do one thing, and take what came of it into the caches, so that the next decision knows."""
+        namespace, name = key
+        match action:
+            case Resolve():
+                self._resolver.start(key, run, datetime.now(UTC))
+            case CreateJob(body=body):
+                return await self._create(key, run, body)
+            case DeleteJob(job=job):
+                await self._delete(JOBS, self._jobs, job, propagation="Foreground")
+            case DeletePods(pods=pods):
+                for pod in pods:
+                    await self._delete(PODS, self._pods, pod, grace_seconds=1)
+            case SuspendJob(suspend=suspend):
+                self._jobs.put(await self._cluster.patch(JOBS, namespace, name, {"spec": {"suspend": suspend}}))
+            case DeleteRun():
+                if (body := self._runs.get(key)) is not None:
+                    await self._delete(RUNS, self._runs, body, propagation="Background")
+        return None
+
+    async def _create(self, key: Key, run: ProjectRun, body: Object) -> Hindrance:
+        try:
+            job = await self._cluster.create(JOBS, key[0], body)
+        except ApiError as error:
+            if error.already_exists:
+                # Perhaps it was made by us and the answer was lost, or by the process before this one.
+                job = await self._cluster.get(JOBS, *key)
+                if not _owned_by(job, run):
+                    return job
+                self._recorder.record(self._runs.get(key) or {}, _JOB_ADOPTED)
+                self._jobs.put(job)
+                return None
+            if error.refused:
+                # A quota or a policy (403) may change its mind; a malformed pod (400, 422) does not.
+                return Refusal(final=error.status != 403, message=error.message)  # noqa: PLR2004 -- HTTP
+            raise
+        self._jobs.put(job)
+        event = Event("Normal", EventReason.JOB_CREATED, f"Created Job {body['metadata']['name']}")
+        if (regarding := self._runs.get(key)) is not None:
+            self._recorder.record(regarding, event)
+        return None
+
+    async def _delete(
+        self,
+        resource: Resource,
+        store: Store,
+        obj: Object,
+        *,
+        propagation: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> None:
+        try:
+            left = await self._cluster.delete(resource, obj, propagation=propagation, grace_seconds=grace_seconds)
+        except ApiError as error:
+            # Gone already, or another of the same name is there (409: the uid does not fit): both are what we want.
+            if not error.not_found and error.status != 409:  # noqa: PLR2004 -- HTTP
+                raise
+            left = None
+        if left is None:
+            store.discard(obj)
+        else:
+            store.put(left)
+
+    async def _write(self, key: Key, body: Object, before: ProjectRunStatus, after: ProjectRunStatus) -> None:
+        patch = status_of.merge_patch(body.get("status") or {}, after.to_dict())
+        if not patch:
+            return
+        try:
+            stored = await self._cluster.patch(RUNS, *key, {"status": patch}, subresource="status")
+        except ApiError as error:
+            if error.not_found:
+                self._runs.discard(body)
+                return
+            raise
+        self._runs.put(stored)
+        for event in events_between(before, after):
+            self._recorder.record(stored, event)
+
+    async def _refuse(self, key: Key, body: Object, error: UsageError) -> None:
+        """A stored object that our models refuse: written past the schema, or under an older one."""
+        stored = ProjectRunStatus.model_validate(body.get("status") or {})
+        if stored.phase == Phase.FAILED:
+            return
+        situation = Situation(Phase.FAILED, error.reason, str(error))
+        generation = body["metadata"].get("generation", 0)
+        wanted = status_of.before_job(stored, situation, generation=generation, now=datetime.now(UTC))
+        await self._write(key, body, stored, wanted)
+
+
+_JOB_ADOPTED: Final = Event("Normal", EventReason.JOB_ADOPTED, "Took up a Job that was there already")
+
+
+def _owned_by(obj: Object, run: ProjectRun) -> bool:
+    return any(owner["uid"] == run.uid for owner in obj["metadata"].get("ownerReferences") or ())
+
+
+def _of_run(pod: Object, run: ProjectRun, job: Object | None) -> bool:
+    """Whether a pod with the run's label is of a Job of this very run, not of an earlier one with its name."""
+    owners = {owner["uid"] for owner in pod["metadata"].get("ownerReferences") or ()}
+    known = {job["metadata"]["uid"]} if job is not None else set()
+    if run.status.kubernetes is not None and run.status.kubernetes.job_uid:
+        known.add(run.status.kubernetes.job_uid)
+    return bool(owners & known)

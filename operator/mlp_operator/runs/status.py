@@ -1,0 +1,183 @@
+"""A run's status from what is known about it. Pure: the same facts and the same clock always give the same status.
+
+Conditions are the truth, the phase is derived from them for people. ``Ready``, ``Reconciling`` and ``Stalled`` follow
+kstatus (github.com/kubernetes-sigs/cli-utils): a run that goes on is in progress, a failed one is stalled, one that
+succeeded is ready; conditions that would only say "no" are left out. ``Succeeded`` is the summary that the API
+conventions ask of things that end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from mlp.resources import (
+    Condition,
+    ConditionType,
+    EnvironmentStatus,
+    KubernetesStatus,
+    ParameterStatus,
+    Phase,
+    ProjectRunStatus,
+    ProjectStatus,
+    Reason,
+    SourceStatus,
+    StepStatus,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlp.resources.plan import Plan
+    from mlp_operator.runs.situation import Reading, Situation, Step
+
+__all__ = ["before_job", "merge_patch", "with_job"]
+
+_Tri = Literal["True", "False", "Unknown"]
+
+
+def before_job(
+    stored: ProjectRunStatus, situation: Situation, *, generation: int, now: datetime, plan: Plan | None = None
+) -> ProjectRunStatus:
+    """The status of a run that has no Job: not yet, never, or no more.
+
+    Args:
+        stored: The status so far; what it knows of source, project and Job stays.
+        situation: What the run is in.
+        generation: The metadata.generation that was looked at.
+        now: Becomes the time of what changes.
+        plan: What was resolved, if it was.
+    """
+    facts: dict[str, Any] = _plan_facts(plan) if plan is not None else {}
+    if situation.finished:
+        facts["completion_time"] = stored.completion_time or now
+    return _status(stored, situation, facts, generation=generation, now=now)
+
+
+def with_job(
+    stored: ProjectRunStatus,
+    reading: Reading,
+    *,
+    job: dict[str, Any],
+    plan: Plan,
+    generation: int,
+    now: datetime,
+) -> ProjectRunStatus:
+    """The status of a run whose Job is there."""
+    pod = reading.pod or {}
+    facts = _plan_facts(plan)
+    facts |= {
+        "attempts": reading.attempts,
+        "start_time": stored.start_time or job["metadata"]["creationTimestamp"],
+        "completion_time": (reading.completed or now) if reading.situation.finished else None,
+        "kubernetes": KubernetesStatus(
+            job_name=job["metadata"]["name"],
+            job_uid=job["metadata"]["uid"],
+            pod_name=pod.get("metadata", {}).get("name"),
+            node_name=pod.get("spec", {}).get("nodeName"),
+            exit_code=reading.exit_code,
+        ),
+        "steps": tuple(_step(each, finished=reading.situation.finished) for each in reading.steps) or None,
+    }
+    return _status(stored, reading.situation, facts, generation=generation, now=now)
+
+
+def merge_patch(stored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """What has to be sent so that ``stored`` becomes ``wanted`` (RFC 7386): what is gone becomes null."""
+    patch: dict[str, Any] = {key: None for key in stored if key not in wanted}
+    for key, value in wanted.items():
+        old = stored.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if inner := merge_patch(old, value):
+                patch[key] = inner
+        elif old != value:
+            patch[key] = value
+    return patch
+
+
+def _plan_facts(plan: Plan) -> dict[str, Any]:
+    project, source = plan.project, plan.source
+    parameters = tuple(
+        ParameterStatus(name=each.name, type=each.type, value=each.value, source=each.source)
+        for each in project.parameters
+    )
+    return {
+        "source": SourceStatus(commit=source.commit, version=source.version, subdirectory=source.subdirectory or None),
+        "project": ProjectStatus(
+            name=project.name,
+            entry_point=project.entry_point,
+            command=project.command,
+            parameters=parameters or None,
+            environment=EnvironmentStatus(manager=project.manager),
+        ),
+    }
+
+
+def _step(step: Step, *, finished: bool) -> StepStatus:
+    state: Any = "Skipped" if finished and step.state == "Pending" else step.state
+    return StepStatus(
+        name=step.name, state=state, reason=step.reason, start_time=step.started, completion_time=step.finished
+    )
+
+
+def _status(
+    stored: ProjectRunStatus, situation: Situation, facts: dict[str, Any], *, generation: int, now: datetime
+) -> ProjectRunStatus:
+    known = stored.model_copy(update={**facts, "observed_generation": generation, "phase": str(situation.phase)})
+    # Facts come as plain values; a second validation gives them their types.
+    status = ProjectRunStatus.model_validate(known.model_dump(by_alias=True))
+    conditions = _conditions(status, situation, generation=generation, now=now)
+    return status.model_copy(update={"conditions": tuple(_keep_times(conditions, stored))})
+
+
+def _conditions(status: ProjectRunStatus, situation: Situation, *, generation: int, now: datetime) -> list[Condition]:
+    reason, message = str(situation.reason), situation.message
+    # The whole story stands in Succeeded; the others have its first line.
+    headline = message.partition("\n")[0]
+
+    def condition(kind: ConditionType, state: _Tri, why: str, text: str) -> Condition:
+        return Condition(
+            type=kind, status=state, reason=why, message=text, last_transition_time=now, observed_generation=generation
+        )
+
+    outcome: _Tri = "Unknown"
+    ready: _Tri = "False"
+    if situation.phase == Phase.SUCCEEDED:
+        outcome, ready = "True", "True"
+    elif situation.finished:
+        outcome = "False"
+    conditions = [
+        condition(ConditionType.SUCCEEDED, outcome, reason, message),
+        condition(ConditionType.READY, ready, reason, headline),
+    ]
+    if situation.phase == Phase.SUSPENDED:
+        conditions.append(condition(ConditionType.SUSPENDED, "True", reason, headline))
+    elif not situation.finished:
+        conditions.append(condition(ConditionType.RECONCILING, "True", reason, headline))
+    elif outcome == "False":
+        conditions.append(condition(ConditionType.STALLED, "True", reason, headline))
+    if status.project is not None:
+        source = status.source.commit if status.source is not None else None
+        text = f"{status.project.entry_point} of {status.project.name} at commit {source}"
+        conditions.append(condition(ConditionType.RESOLVED, "True", Reason.RESOLVED, text))
+    else:
+        conditions.append(
+            condition(ConditionType.RESOLVED, "False" if situation.finished else "Unknown", reason, headline)
+        )
+    if status.kubernetes is not None and status.kubernetes.job_name is not None:
+        text = f"Job {status.kubernetes.job_name}"
+        conditions.append(condition(ConditionType.SUBMITTED, "True", Reason.SUBMITTED, text))
+        started = any(step.name == "main" and step.state not in ("Pending", "Skipped") for step in status.steps or ())
+        why, text = (Reason.INITIALIZED, "The command was started.") if started else (reason, headline)
+        conditions.append(condition(ConditionType.INITIALIZED, "True" if started else "False", why, text))
+    return conditions
+
+
+def _keep_times(conditions: list[Condition], stored: ProjectRunStatus) -> list[Condition]:
+    """A condition's time is that of its last change of status, not of its message (metav1.Condition)."""
+    before = stored.conditions_by_type
+    return [
+        condition.model_copy(update={"last_transition_time": old.last_transition_time})
+        if (old := before.get(condition.type)) is not None and old.status == condition.status
+        else condition
+        for condition in conditions
+    ]
