@@ -1,0 +1,88 @@
+"""What ``path`` and ``uri`` parameters mean on this machine.
+
+A relative path is the caller's, as in a shell. A default was written by the project's author, who mostly means a file
+of the project: MLflow looks for it in the caller's directory alone, we look there first and then in the project.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from mlp.errors import ParameterInvalid
+from mlp.project import no_such_path
+
+__all__ = ["LocalPlaces"]
+
+# One slash is enough: runs:/ID/path and models:/NAME/1 are MLflow's own.
+_REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPlaces:
+    """The directories that relative paths are looked for in.
+
+    Attributes:
+        caller: Where the user stands.
+        project: The project's directory.
+    """
+
+    caller: Path
+    project: Path
+
+    def path(self, parameter: str, value: str, *, default: bool) -> str:
+        """The absolute path of a file or directory that exists.
+
+        Raises:
+            ParameterInvalid: There is none, or it lies on another machine.
+        """
+        local = _without_file_scheme(value)
+        if local is None:
+            raise ParameterInvalid(
+                f"Parameter {parameter} is of type path and got {value}, which lies elsewhere; this version downloads "
+                "nothing. Download it yourself and give the local path, or declare the parameter as uri if the "
+                "program reads such addresses itself."
+            )
+        found = self._find(parameter, local, default=default)
+        if found is None:
+            missing = no_such_path(parameter, value)
+            if Path(local).is_absolute():
+                raise missing
+            sought = f"{self.caller} and {self.project}" if default else str(self.caller)
+            raise ParameterInvalid(f"{missing} A relative path is looked for in {sought}.")
+        return str(found)
+
+    def uri(self, parameter: str, value: str, *, default: bool) -> str:
+        """The absolute path for a URI without a scheme. It need not exist: the program may be about to write it."""
+        found = self._find(parameter, value, default=default) if default else None
+        return str(found or _absolute(self.caller, value))
+
+    def _find(self, parameter: str, value: str, *, default: bool) -> Path | None:
+        candidates = [_absolute(base, value) for base in ((self.caller, self.project) if default else (self.caller,))]
+        existing = [path for path in dict.fromkeys(candidates) if path.exists()]
+        if len(existing) > 1:
+            _log.warning(
+                "The default %s of parameter %s is %s, found in the current directory, and not %s of the project. "
+                "Give the parameter to choose.", value, parameter, *existing
+            )  # fmt: skip
+        return existing[0] if existing else None
+
+
+def _without_file_scheme(value: str) -> str | None:
+    """The local path that a value names, still relative if it was; None for an address of another machine."""
+    if value.lower().startswith("file:/"):
+        parts = urlsplit(value)
+        return unquote(parts.path) if parts.netloc in {"", "localhost"} else None
+    return None if _REMOTE.match(value) and not Path(value).exists() else value
+
+
+def _absolute(base: Path, value: str) -> Path:
+    # Not resolve(): the program should see the path that the user wrote, symbolic links and all.
+    return Path(os.path.abspath(base / value))  # noqa: PTH100 -- Path.resolve() is the other thing

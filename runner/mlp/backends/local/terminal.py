@@ -1,0 +1,82 @@
+"""The terminal that a command needs when somebody sits in front of it.
+
+A command runs in a process group of its own, so that it can be ended as a whole. A terminal lets only one group read
+from it, so that group has to be lent the terminal, as a shell lends it to a job: else ``input()`` or a debugger in the
+project would stop the run for good. Ctrl-Z stops the command, then ourselves, and both go on together.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Terminal"]
+
+
+class Terminal:
+    """The controlling terminal, where standard input is one.
+
+    Args:
+        descriptor: The file descriptor of the terminal.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def of_standard_input(cls) -> Terminal | None:
+        """The terminal on standard input; None where that is a file, a pipe, or another session's terminal."""
+        try:
+            descriptor = sys.__stdin__.fileno() if sys.__stdin__ else -1
+            os.tcgetpgrp(descriptor)
+        except (OSError, ValueError):
+            return None
+        return cls(descriptor)
+
+    def wait(self, process: int) -> int:
+        """Wait until a command, the leader of its group, has ended, with the terminal lent to it whenever we have it.
+
+        Returns:
+            Its exit status; -n for a command that signal n ended.
+        """
+        try:
+            while True:
+                self._lend(process)
+                _, status = os.waitpid(process, os.WUNTRACED)
+                self._reclaim(process)
+                if not os.WIFSTOPPED(status):
+                    return os.waitstatus_to_exitcode(status)
+                # The whole job stops, as it would had the command been in our group: ourselves and what we pipe into.
+                os.killpg(os.getpgrp(), signal.SIGTSTP)
+        finally:
+            self._reclaim(process)
+
+    def _lend(self, group: int) -> None:
+        if os.tcgetpgrp(self._descriptor) == os.getpgrp():
+            self._give(group)
+        # It may have been stopped for reading before it had the terminal.
+        os.killpg(group, signal.SIGCONT)
+
+    def _reclaim(self, group: int) -> None:
+        if os.tcgetpgrp(self._descriptor) == group:
+            self._give(os.getpgrp())
+
+    def _give(self, group: int) -> None:
+        with _unstopped():
+            os.tcsetpgrp(self._descriptor, group)
+
+
+@contextmanager
+def _unstopped() -> Iterator[None]:
+    """A group in the background that touches the terminal is stopped by SIGTTOU, unless it blocks that signal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

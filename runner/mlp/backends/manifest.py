@@ -1,0 +1,55 @@
+"""A ProjectRun read from a YAML file, as ``kubectl apply -f`` would read it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mlp.errors import UsageError
+from mlp.resources import ProjectRun
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["read_manifest"]
+
+
+def read_manifest(path: str | PathLike[str]) -> ProjectRun:
+    """Read the one ProjectRun in a file; ``-`` is standard input.
+
+    Raises:
+        UsageError: The file cannot be read, or does not hold exactly one valid ProjectRun.
+    """
+    name = "standard input" if path == "-" else str(path)
+    documents = [document for document in _documents(_text(path, name), name) if document is not None]
+    if len(documents) != 1:
+        raise UsageError(f"{name} holds {len(documents)} documents; one ProjectRun is wanted. Split the file.")
+    if not isinstance(documents[0], dict):
+        raise UsageError(f"{name} holds no object; a ProjectRun begins with 'apiVersion: mlp.dev/v1alpha1'.")
+    try:
+        return ProjectRun.parse(documents[0])
+    except UsageError as error:
+        raise UsageError(f"{name} is no valid ProjectRun:\n{error}") from None
+
+
+def _text(path: str | PathLike[str], name: str) -> str:
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8: {error.reason} at byte {error.start}.") from error
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}.") from error
+
+
+def _documents(text: str, name: str) -> list[Any]:
+    try:
+        return list(yaml.safe_load_all(text))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise UsageError(f"{place}: this is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is not YAML: {error}") from error
