@@ -114,7 +114,7 @@ class RunController:
         logger.warning("%s/%s: more than %d steps in one go", *key, _PASSES)
         return _PAUSE
 
-    async def _observe(self, key: Key, run: ProjectRun, foreign: Object | None, refusal: Refusal | None) -> Observed:
+    async def _observe(self, key: Key, run: ProjectRun, hindrance: Hindrance) -> Observed:
         job = self._own_job(key, run)
         if job is None and not run.finished and run.status.kubernetes is not None and run.status.kubernetes.job_uid:
             # Before a Job counts as deleted, the API server itself has to say so: the cache may be behind.
@@ -160,8 +160,8 @@ class RunController:
             case SuspendJob(suspend=suspend):
                 self._jobs.put(await self._cluster.patch(JOBS, namespace, name, {"spec": {"suspend": suspend}}))
             case DeleteRun():
-                if (body := self._runs.get(key)) is not None:
-                    await self._delete(RUNS, self._runs, body, propagation="Background")
+                if (stored := self._runs.get(key)) is not None:
+                    await self._delete(RUNS, self._runs, stored, propagation="Background")
         return None
 
     async def _create(self, key: Key, run: ProjectRun, body: Object) -> Hindrance:
@@ -173,7 +173,7 @@ class RunController:
                 job = await self._cluster.get(JOBS, *key)
                 if not _owned_by(job, run):
                     return job
-                self._recorder.record(self._runs.get(key) or {}, _JOB_ADOPTED)
+                self._note(key, _JOB_ADOPTED)
                 self._jobs.put(job)
                 return None
             if error.refused:
@@ -181,10 +181,12 @@ class RunController:
                 return Refusal(final=error.status != 403, message=error.message)  # noqa: PLR2004 -- HTTP
             raise
         self._jobs.put(job)
-        event = Event("Normal", EventReason.JOB_CREATED, f"Created Job {body['metadata']['name']}")
+        self._note(key, Event("Normal", EventReason.JOB_CREATED, f"Created Job {run.name}"))
+        return None
+
+    def _note(self, key: Key, event: Event) -> None:
         if (regarding := self._runs.get(key)) is not None:
             self._recorder.record(regarding, event)
-        return None
 
     async def _delete(
         self,
@@ -196,7 +198,9 @@ class RunController:
         grace_seconds: int | None = None,
     ) -> None:
         try:
-            left = await self._cluster.delete(resource, obj, propagation=propagation, grace_seconds=grace_seconds)
+            left: Object | None = await self._cluster.delete(
+                resource, obj, propagation=propagation, grace_seconds=grace_seconds
+            )
         except ApiError as error:
             # Gone already, or another of the same name is there (409: the uid does not fit): both are what we want.
             if not error.not_found and error.status != 409:  # noqa: PLR2004 -- HTTP
