@@ -1,0 +1,143 @@
+"""What a failed call of Git means for a user.
+
+Git says on stderr, in words that have hardly changed in ten years (LC_ALL=C keeps them English), what it met: it tells
+by no exit code whether a password was wrong, a repository is missing, or the network is down. Pure: text in, error out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mlp.errors import AuthenticationFailed, MlpError, SourceInvalid, SourceNotFound, SourceUnavailable
+from mlp.source.location import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["diagnose", "refused_object", "version_not_found"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    pattern: re.Pattern[str]
+    error: Callable[[str], MlpError]
+    message: str
+    """Has the fields ``uri``, ``said`` (the line of Git's that tells) and ``authenticate`` (the way out)."""
+
+
+def _case(pattern: str, error: Callable[[str], MlpError], message: str) -> _Case:
+    return _Case(re.compile(pattern, re.IGNORECASE), error, message)
+
+
+# The first that matches tells: ssh says "Permission denied" and then Git that the remote end hung up.
+_CASES: Final = (
+    _case(
+        r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|No \S+ host key is known for",
+        AuthenticationFailed,
+        "The server of {uri} does not have the host key that known_hosts expects ({said}). If the server's key was "
+        "changed on purpose, put the new one into known_hosts; if not, somebody may be in between.",
+    ),
+    _case(
+        r"could not read (Username|Password) for",
+        AuthenticationFailed,
+        "{uri} asks for credentials: it is private, or it does not exist (many servers say the same for both). "
+        "{authenticate}",
+    ),
+    _case(
+        r"Authentication failed for|requested URL returned error: 40[137]|HTTP Basic: Access denied"
+        r"|Invalid credentials",
+        AuthenticationFailed,
+        "The Git server refused the credentials for {uri} ({said}). {authenticate}",
+    ),
+    _case(
+        r"Permission denied|Too many authentication failures|Load key .* (invalid format|error in libcrypto)",
+        AuthenticationFailed,
+        "The server refused the SSH key for {uri} ({said}). {authenticate}",
+    ),
+    _case(
+        r"certificate|SSL peer|self.signed",
+        AuthenticationFailed,
+        "The server of {uri} could not prove who it is ({said}).",
+    ),
+    _case(
+        r"transport '[^']*' not allowed|protocol '[^']*' is not supported|remote helper .* aborted"
+        r"|Unable to find remote|strange (hostname|pathname)|is not a valid remote|unable to parse URL",
+        SourceInvalid,
+        "Git will not fetch {uri}: {said}.",
+    ),
+    _case(
+        r"detected dubious ownership",
+        SourceInvalid,
+        "The repository {uri} belongs to another user of this machine. If that is meant, say so to Git: "
+        "`git config --global --add safe.directory PATH`.",
+    ),
+    _case(
+        r"requested URL returned error: (404|410)|repository '[^']*' not found|repository not found|could not be found"
+        r"|does not appear to be a git repository|does not exist|no such (repository|file or directory)"
+        r"|not valid: is this a git repository",
+        SourceNotFound,
+        "There is no Git repository at {uri} ({said}), or these credentials may not see it.",
+    ),
+    _case(
+        r"No space left on device|disk quota exceeded",
+        SourceUnavailable,
+        "There is no room left on the disk to fetch {uri} ({said}).",
+    ),
+)
+
+# Everything else is taken for temporary: an unknown answer is more often an accident of a server than of its user.
+_UNAVAILABLE: Final = "The Git server of {uri} could not be reached or failed ({said})."
+
+_REFUSED_OBJECT: Final = re.compile(
+    r"unadvertised object|not our ref|couldn't find remote ref|no such remote ref|from promisor remote"
+    r"|does not support (shallow|filter)|dumb http transport|filtering not (recognized|supported)"
+    r"|Direct fetching of that commit failed",
+    re.IGNORECASE,
+)
+
+_TELLING: Final = re.compile(
+    r"^(?:remote: )?(?:fatal|error|ssh|remote|ERROR|kex_exchange_identification)[:\s]|denied|failed", re.IGNORECASE
+)
+_NOISE: Final = re.compile(r"^(?:fatal: )?(?:Could not read from remote repository|clone of .* failed|\s*$)|^hint: ")
+
+
+def diagnose(stderr: str, *, uri: str, way_to_authenticate: str) -> MlpError:
+    """The error that tells a user what stopped Git, without credentials."""
+    for case in _CASES:
+        if match := case.pattern.search(stderr):
+            said = _line_of(stderr, match.start())
+            return case.error(case.message.format(uri=redact(uri), said=redact(said), authenticate=way_to_authenticate))
+    return SourceUnavailable(_UNAVAILABLE.format(uri=redact(uri), said=redact(_telling_line(stderr))))
+
+
+def refused_object(stderr: str) -> bool:
+    """Whether a server that is well and lets us in refuses to serve in this way, so that another way may work."""
+    return _REFUSED_OBJECT.search(stderr) is not None and not any(case.pattern.search(stderr) for case in _CASES[:5])
+
+
+def version_not_found(version: str, uri: str, why: str) -> SourceNotFound:
+    """The error for a version that a repository does not have, in MLflow's words (which programs look for)."""
+    return SourceNotFound(
+        f"Unable to checkout version '{redact(version)}' of git repo {redact(uri)}"
+        f"- please ensure that the version exists in the repo. Error: {why}"
+    )
+
+
+def _line_of(text: str, position: int) -> str:
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    return _plain(text[start : end if end >= 0 else None])
+
+
+def _telling_line(stderr: str) -> str:
+    lines = [line for line in stderr.splitlines() if not _NOISE.search(line)]
+    telling = [line for line in lines if _TELLING.search(line)]
+    return _plain((telling or lines or ["it ended without a word"])[0])
+
+
+def _plain(line: str) -> str:
+    """A line without Git's own prefix and full stop, and not longer than a message can bear."""
+    plain = re.sub(r"^(?:fatal|error|remote|ssh): ", "", line.strip()).rstrip(".")
+    return plain if len(plain) <= 300 else plain[:299] + "…"  # noqa: PLR2004 -- a line's worth
