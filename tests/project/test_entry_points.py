@@ -78,7 +78,7 @@ DECLARED = "entry_points: {main: {command: ls}, evaluate: {command: ls}}"
         (DECLARED, "evalaute", f"{X4.format('evalaute', ['main', 'evaluate'])}. Did you mean 'evaluate'?"),
         (DECLARED, "Main", f"{X4.format('Main', ['main', 'evaluate'])}. Did you mean 'main'?"),
         (DECLARED, "", X4.format("", ["main", "evaluate"])),
-        (None, "trian.py", "Could not find trian.py: it is no entry point, and the project has no such file. Did you me"),
+        (None, "trian.py", "Could not find trian.py: it is no entry point, and the project has no such file. Did yo"),
         (None, "trian.py", "the project has no such file. Did you mean 'train.py'?"),
         (None, "scripts/train.py", "the project has no such file. Did you mean 'train.py'?"),
         (DECLARED, "main.py", "the project has no such file. Did you mean 'main'?"),

@@ -43,13 +43,13 @@ X10 = (
         # Images.
         ("docker_env: {image: 'python:3.12'}", ["conda.yaml"], Environment("docker", image="python:3.12")),
         (
-            "docker_env: {image: i,\n volumes: ['/a:/b', '/c:/d'], environment: [[A, b c], HOME, [N, 1], [T, yes], [E, '']]}",
+            "docker_env: {image: i, volumes: ['/a:/b', /c:/d], environment: [[A, b c], HOME, [N, 1], [T, yes]]}",
             [],
             Environment(
                 "docker",
                 image="i",
                 volumes=("/a:/b", "/c:/d"),
-                variables=(("A", "b c"), "HOME", ("N", "1"), ("T", "True"), ("E", "")),
+                variables=(("A", "b c"), "HOME", ("N", "1"), ("T", "True")),
             ),
         ),
         ("docker_env: {image: i, volumes: , environment: }", [], Environment("docker", image="i")),
@@ -154,7 +154,7 @@ ENTRY = "\nentry_points: {main: {parameters: {a: path}, command: ls}}"
     [
         (
             "databricks_spark_job: {parameters: []}",
-            "MLproject:1:23: Databricks Spark job requires either 'databricks_spark_job.python_file' setting or 'entry_",
+            "MLproject:1:23: Databricks Spark job requires either 'databricks_spark_job.python_file' setting or 'entry",
         ),
         (
             "databricks_spark_job: {python_file: a.py}\nentry_points: {main: {command: ls}}",
