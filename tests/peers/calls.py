@@ -68,7 +68,7 @@ SAME = [
     # Values of declared and undeclared parameters.
     *(Call(f"declared, {name}", project(RECORD_A, "{a: string}"), given(f"a={text}")) for name, text in NASTY.items()),
     *(Call(f"undeclared, {name}", project("./record"), given(f"x={text}", "y=1")) for name, text in NASTY.items()),
-    Call("an undeclared name with a blank", project("./record"), given("x-y.z=1")),
+    Call("an undeclared name with punctuation", project("./record"), given("x-y.z=1")),
     Call("120 undeclared parameters", project("./record"), given(*(f"k{number}={number}" for number in range(120)))),
     Call("declared before undeclared", project(RECORD_A, "{a: string}"), given("z=1", "a=2", "b=3")),
     Call("names differ by case", project('"./record {a} {A}"', "{a: string, A: string}"), given("a=1", "A=2")),
