@@ -173,7 +173,8 @@ class RunController:
                 job = await self._cluster.get(JOBS, *key)
                 if not _owned_by(job, run):
                     return job
-                self._note(key, _JOB_ADOPTED)
+                if (regarding := self._runs.get(key)) is not None:
+                    self._recorder.record(regarding, _JOB_ADOPTED)
                 self._jobs.put(job)
                 return None
             if error.refused:
@@ -181,12 +182,7 @@ class RunController:
                 return Refusal(final=error.status != 403, message=error.message)  # noqa: PLR2004 -- HTTP
             raise
         self._jobs.put(job)
-        self._note(key, Event("Normal", EventReason.JOB_CREATED, f"Created Job {run.name}"))
         return None
-
-    def _note(self, key: Key, event: Event) -> None:
-        if (regarding := self._runs.get(key)) is not None:
-            self._recorder.record(regarding, event)
 
     async def _delete(
         self,

@@ -8,6 +8,7 @@ conventions ask of things that end.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlp.resources import (
@@ -25,8 +26,6 @@ from mlp.resources import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mlp.resources.plan import Plan
     from mlp_operator.runs.situation import Reading, Situation, Step
 
@@ -49,7 +48,7 @@ def before_job(
     """
     facts: dict[str, Any] = _plan_facts(plan) if plan is not None else {}
     if situation.finished:
-        facts["completion_time"] = stored.completion_time or now
+        facts["completion_time"] = stored.completion_time or _whole(now)
     return _status(stored, situation, facts, generation=generation, now=now)
 
 
@@ -67,8 +66,8 @@ def with_job(
     facts = _plan_facts(plan)
     facts |= {
         "attempts": reading.attempts,
-        "start_time": stored.start_time or job["metadata"]["creationTimestamp"],
-        "completion_time": (reading.completed or now) if reading.situation.finished else None,
+        "start_time": stored.start_time or datetime.fromisoformat(job["metadata"]["creationTimestamp"]),
+        "completion_time": _whole(reading.completed or now) if reading.situation.finished else None,
         "kubernetes": KubernetesStatus(
             job_name=job["metadata"]["name"],
             job_uid=job["metadata"]["uid"],
@@ -112,6 +111,11 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _whole(moment: datetime) -> datetime:
+    """The API server keeps whole seconds: a status has to be equal to itself after a round trip."""
+    return moment.replace(microsecond=0)
+
+
 def _step(step: Step, *, finished: bool) -> StepStatus:
     state: Any = "Skipped" if finished and step.state == "Pending" else step.state
     return StepStatus(
@@ -122,9 +126,7 @@ def _step(step: Step, *, finished: bool) -> StepStatus:
 def _status(
     stored: ProjectRunStatus, situation: Situation, facts: dict[str, Any], *, generation: int, now: datetime
 ) -> ProjectRunStatus:
-    known = stored.model_copy(update={**facts, "observed_generation": generation, "phase": str(situation.phase)})
-    # Facts come as plain values; a second validation gives them their types.
-    status = ProjectRunStatus.model_validate(known.model_dump(by_alias=True))
+    status = stored.model_copy(update={**facts, "observed_generation": generation, "phase": str(situation.phase)})
     conditions = _conditions(status, situation, generation=generation, now=now)
     return status.model_copy(update={"conditions": tuple(_keep_times(conditions, stored))})
 

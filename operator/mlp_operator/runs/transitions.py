@@ -8,49 +8,59 @@ from mlp.resources import ConditionType, EventReason, Phase, Reason
 from mlp_operator.machinery.events import Event
 
 if TYPE_CHECKING:
-    from mlp.resources import ProjectRunStatus
+    from collections.abc import Iterator
+
+    from mlp.resources import Condition, ProjectRunStatus
 
 __all__ = ["events_between"]
 
-_ENDS: Final = {
-    Phase.SUCCEEDED: EventReason.RUN_SUCCEEDED,
-    Phase.FAILED: EventReason.RUN_FAILED,
-    Phase.CANCELLED: EventReason.RUN_CANCELLED,
-}
 _DEADLINES: Final = (Reason.DEADLINE_EXCEEDED, Reason.PENDING_DEADLINE_EXCEEDED)
 
 
 def events_between(before: ProjectRunStatus, after: ProjectRunStatus) -> list[Event]:
     """Say what has happened between two statuses of a run, in order."""
-    events: list[Event] = []
-    outcome = after.condition(ConditionType.SUCCEEDED)
-    previous = before.condition(ConditionType.SUCCEEDED)
+    outcome, previous = after.condition(ConditionType.SUCCEEDED), before.condition(ConditionType.SUCCEEDED)
     if outcome is None:
-        return events
-    resolved, was_resolved = after.condition(ConditionType.RESOLVED), before.condition(ConditionType.RESOLVED)
-    if resolved is not None and (was_resolved is None or was_resolved.status != resolved.status):
-        if resolved.status == "True":
-            events.append(Event("Normal", EventReason.PROJECT_RESOLVED, resolved.message))
-        elif resolved.status == "False":
-            events.append(Event("Warning", EventReason.PROJECT_RESOLUTION_FAILED, outcome.message))
-    if previous is not None and previous.status == outcome.status and previous.reason == outcome.reason:
-        return events
+        return []
+    events = [*_of_resolution(before, after, outcome), *_of_job(before, after, outcome)]
+    if previous is None or (previous.status, previous.reason) != (outcome.status, outcome.reason):
+        events += _of_outcome(before, after, outcome)
+    return events
+
+
+def _of_resolution(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
+    resolved, was = after.condition(ConditionType.RESOLVED), before.condition(ConditionType.RESOLVED)
+    if resolved is None or (was is not None and was.status == resolved.status):
+        return
+    if resolved.status == "True":
+        yield Event("Normal", EventReason.PROJECT_RESOLVED, resolved.message)
+    elif resolved.status == "False" and after.phase == Phase.FAILED:
+        yield Event("Warning", EventReason.PROJECT_RESOLUTION_FAILED, outcome.message)
+
+
+def _of_job(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
+    job, had, previous = after.kubernetes, before.kubernetes, before.condition(ConditionType.SUCCEEDED)
+    if outcome.reason == Reason.JOB_DELETED and (previous is None or previous.reason != outcome.reason):
+        yield Event("Warning", EventReason.JOB_DELETED, "The Job was deleted, not by mlp")
+    if job is not None and job.job_uid is not None and (had is None or had.job_uid != job.job_uid):
+        yield Event("Normal", EventReason.JOB_CREATED, f"Created Job {job.job_name}")
+
+
+def _of_outcome(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
     if before.phase == Phase.SUSPENDED and after.phase != Phase.SUSPENDED:
-        events.append(Event("Normal", EventReason.RUN_RESUMED, "spec.suspend is false again"))
+        yield Event("Normal", EventReason.RUN_RESUMED, "spec.suspend is false again")
     match after.phase:
         case Phase.RUNNING:
             pod = after.kubernetes.pod_name if after.kubernetes is not None else None
-            events.append(Event("Normal", EventReason.RUN_STARTED, f"The command runs in pod {pod}"))
+            yield Event("Normal", EventReason.RUN_STARTED, f"The command runs in pod {pod}")
         case Phase.SUSPENDED:
-            events.append(Event("Normal", EventReason.RUN_SUSPENDED, outcome.message))
-        case Phase.SUCCEEDED | Phase.FAILED | Phase.CANCELLED:
-            phase = Phase(after.phase)
-            good = phase == Phase.SUCCEEDED
-            reason = EventReason.DEADLINE_EXCEEDED if outcome.reason in _DEADLINES else _ENDS[phase]
-            text = outcome.message if good else f"{outcome.reason}: {outcome.message}"
-            events.append(Event("Normal" if phase != Phase.FAILED else "Warning", reason, text))
+            yield Event("Normal", EventReason.RUN_SUSPENDED, outcome.message)
+        case Phase.SUCCEEDED:
+            yield Event("Normal", EventReason.RUN_SUCCEEDED, outcome.message)
+        case Phase.CANCELLED:
+            yield Event("Normal", EventReason.RUN_CANCELLED, outcome.message)
+        case Phase.FAILED:
+            reason = EventReason.DEADLINE_EXCEEDED if outcome.reason in _DEADLINES else EventReason.RUN_FAILED
+            yield Event("Warning", reason, f"{outcome.reason}: {outcome.message}")
         case Phase.PENDING if outcome.reason == Reason.RETRYING:
-            events.append(Event("Warning", EventReason.RUN_RETRYING, outcome.message))
-    if outcome.reason == Reason.JOB_DELETED:
-        events.insert(0, Event("Warning", EventReason.JOB_DELETED, "The Job was deleted, not by mlp"))
-    return events
+            yield Event("Warning", EventReason.RUN_RETRYING, outcome.message)
