@@ -63,7 +63,6 @@ NASTY = {
     "long": "0123456789" * 1000,
 }
 
-# fmt: off -- one call a line reads as a table
 SAME = [
     # Values of declared and undeclared parameters.
     *(Call(f"declared, {name}", project(RECORD_A, "{a: string}"), given(f"a={text}")) for name, text in NASTY.items()),
@@ -330,6 +329,5 @@ DIFFERENT = [
     ),
 ]
 
-# fmt: on
 
 CALLS = [*SAME, *DIFFERENT]
