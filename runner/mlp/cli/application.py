@@ -16,6 +16,8 @@ from mlp import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from click.shell_completion import CompletionItem
+
 __all__ = ["COMMANDS", "LazyCommand", "LazyGroup", "application"]
 
 
@@ -71,6 +73,15 @@ class LazyGroup(click.Group):
         """Write the table. Click's own method would import every command for its first line of help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in self._lazy.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name from the table. Click's own method would import every command."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 -- only a shell's completion needs it
+
+        commands = [
+            CompletionItem(name, help=c.summary) for name, c in self._lazy.items() if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def _unknown(self, name: str) -> str:
         from difflib import get_close_matches  # noqa: PLC0415 -- only a misspelt command needs it

@@ -66,7 +66,9 @@ def command(
 
     show_progress()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+        # What is ignored stays ignored, as under nohup.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     chosen = "local" if no_conda else env_manager
     if manifest is not None:
         local.run_manifest(

@@ -59,7 +59,8 @@ def prepare(request: Request) -> Iterator[Prepared]:
         yield _resolve(request, location.directory)
         return
     # The directory inside has the project's name, which is the project's own name by default.
-    with tempfile.TemporaryDirectory(prefix="mlp-") as temporary:
+    # A process that the command left behind may still write there: no reason to fail at the very end.
+    with tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True) as temporary:
         yield _resolve(request, _fetch(repository_of(location), request, Path(temporary)))
 
 

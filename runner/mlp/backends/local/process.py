@@ -12,10 +12,11 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from mlp.backends.local.terminal import Terminal
-from mlp.errors import ParameterInvalid, UsageError
+from mlp.errors import UsageError
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -26,6 +27,8 @@ __all__ = ["GRACE", "end_group", "run_in_foreground", "start_group"]
 
 GRACE: Final = 10.0
 """Seconds that a command has to end after SIGTERM before it is killed: what containers get from Docker."""
+
+_BETWEEN_LOOKS: Final = 0.03
 
 _FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -41,13 +44,11 @@ def start_group(
         output: Where both of its outputs go; our own if None.
 
     Raises:
-        ParameterInvalid: The command with its parameters is longer than the system allows.
         UsageError: There is no bash.
     """
-    command = prepared.invocation.command
     try:
         return subprocess.Popen(
-            ["bash", "-c", command],
+            ["bash", "-c", prepared.invocation.command],
             cwd=prepared.directory,
             env=prepared.variables,
             stdin=stdin,
@@ -56,11 +57,6 @@ def start_group(
             process_group=0,
         )
     except OSError as error:
-        if error.errno == errno.E2BIG:
-            raise ParameterInvalid(
-                f"The command with its parameters has {len(command.encode())} bytes, more than this system allows. "
-                "Put long values into a file and pass its path."
-            ) from error
         if error.errno == errno.ENOENT and prepared.directory.is_dir():
             raise UsageError("There is no bash on PATH; entry points are bash commands. Install bash.") from error
         raise
@@ -82,34 +78,60 @@ def run_in_foreground(prepared: Prepared) -> int:
             process.returncode = terminal.wait(process.pid) if terminal else process.wait()
         except BaseException:
             # A signal handler of the caller raised: there is nobody left to wait for the command.
-            end_group(process.pid)
+            end_group(process)
             process.wait()
             raise
         signalled = forwarding.received or max(-process.returncode, 0)
     if signalled:
         # The shell may be gone before what it started: take care of that too.
-        end_group(process.pid, again=signalled != signal.SIGTERM)
+        end_group(process, again=signalled != signal.SIGTERM)
     return process.returncode
 
 
-def end_group(group: int, *, again: bool = True) -> None:
+def end_group(leader: subprocess.Popen[bytes], *, again: bool = True) -> None:
     """End every process of a group: SIGTERM, and SIGKILL for what is left after the grace period.
 
     Args:
-        group: The group's ID.
+        leader: The process that the group was started with, ended or not.
         again: Whether to send SIGTERM; not where the group has had it already.
     """
+    group = leader.pid
     try:
         if again:
             os.killpg(group, signal.SIGTERM)
             os.killpg(group, signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
         deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline:
-            os.killpg(group, 0)
-            time.sleep(0.02)
-        os.killpg(group, signal.SIGKILL)
+        while _runs(group):
+            if time.monotonic() > deadline:
+                os.killpg(group, signal.SIGKILL)
+                return
+            time.sleep(_BETWEEN_LOOKS)
+            leader.poll()
     except ProcessLookupError:
         return
+
+
+def _runs(group: int) -> bool:
+    """Whether a process of the group runs.
+
+    One that has ended counts for the kernel until its parent has asked for its status. The parent of what a shell left
+    behind is process 1, which in a container may never ask.
+    """
+    os.killpg(group, 0)
+    try:
+        processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    except OSError:
+        return True
+    return any(_runs_in(entry, group) for entry in processes) if processes else True
+
+
+def _runs_in(process: Path, group: int) -> bool:
+    try:
+        # The name before ")" may hold anything; behind it stand the state, the parent and the group.
+        state, _, its_group = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
+    except (OSError, ValueError):
+        return False
+    return int(its_group) == group and state not in {"Z", "X"}
 
 
 class _Forwarding:

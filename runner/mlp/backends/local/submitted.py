@@ -103,7 +103,7 @@ class LocalRun:
         """End every process of the run and wait until that is done: SIGTERM, and SIGKILL ten seconds later."""
         if not self._ended.is_set():
             self._cancelled = True
-            end_group(self._process.pid)
+            end_group(self._process)
             self._ended.wait()
 
     def logs(self, *, follow: bool = False) -> Iterator[str]:

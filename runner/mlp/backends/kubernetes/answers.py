@@ -1,0 +1,98 @@
+"""What the API server's refusals, and its silence, mean to a user.
+
+The client raises two families of exceptions, its own for an answer and urllib3's for none; both become mlp's here, with
+the field, the name or the permission that matters, and without headers and bodies.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from mlp.errors import AuthenticationFailed, ClusterError, ClusterUnreachable, RunNotFound, UsageError
+from mlp.resources.crd import FILE_NAME
+from mlp.resources.names import PLURAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlp.errors import MlpError
+
+__all__ = ["translated"]
+
+
+@contextmanager
+def translated(server: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours.
+
+    Args:
+        server: The API server's address, for the message that it is silent.
+    """
+    try:
+        yield
+    except ApiException as answer:
+        raise _error(answer) from None
+    except (HTTPError, OSError) as silence:
+        raise ClusterUnreachable(
+            f"The cluster at {server} cannot be reached ({_why(silence)}). Check the network and the kubeconfig's context."
+        ) from None
+
+
+def _why(silence: Exception) -> str:
+    # urllib3 puts the address of its own objects in front of what the system said.
+    text = str(getattr(silence, "reason", None) or silence)
+    return text.rpartition(">: ")[2] or type(silence).__name__
+
+
+def _error(answer: ApiException) -> MlpError:
+    status = _status(answer)
+    message = status.get("message") or f"{answer.reason or 'no reason given'} (HTTP {answer.status})"
+    details = status.get("details") or {}
+    match answer.status:
+        case 401:
+            return AuthenticationFailed(
+                "The cluster does not accept the kubeconfig's credentials. Log in again, or choose another --context."
+            )
+        case 403 if "system:anonymous" in message:
+            return AuthenticationFailed(f"The kubeconfig has no credentials for this cluster: {message}.")
+        case 403:
+            return ClusterError(f"The cluster does not allow it: {message}")
+        case 404 if details.get("kind") == PLURAL:
+            return RunNotFound(f"There is no ProjectRun '{details.get('name')}' in this namespace. See 'mlp list -A'.")
+        case 404 if details.get("kind"):
+            return ClusterError(f"{message}.")
+        case 404:
+            return ClusterError(
+                f"The cluster knows no ProjectRuns. Install mlp there first: kubectl apply -f crds/{FILE_NAME}"
+            )
+        case 409 if status.get("reason") == "AlreadyExists":
+            return ClusterError(
+                f"There is a ProjectRun '{details.get('name')}' already. A run is one execution: give the new one "
+                "another name, or leave --name out to get one made."
+            )
+        case 400 | 422:
+            return UsageError(_fields(details) or message)
+        case _:
+            return ClusterError(f"The cluster answered: {message}")
+
+
+def _status(answer: ApiException) -> dict[str, Any]:
+    """The Status object in an answer; empty where a proxy, or a path that does not exist, answered in plain text."""
+    try:
+        status = json.loads(answer.body or "")
+    except ValueError:
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def _fields(details: dict[str, Any]) -> str:
+    """One line for each field that the API server names."""
+    causes = [cause for cause in details.get("causes") or () if cause.get("message")]
+    return "\n".join(
+        f"{cause['field']}: {cause['message']}" if cause.get("field", "<nil>") != "<nil>" else cause["message"]
+        for cause in causes
+    )

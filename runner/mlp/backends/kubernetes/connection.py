@@ -1,0 +1,73 @@
+"""How a cluster is found: a kubeconfig as kubectl reads it, else the pod that we run in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+
+from mlp.errors import ClusterError, UsageError
+
+__all__ = ["connect"]
+
+_NAMESPACE_OF_POD: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def connect(*, kubeconfig: str | None = None, context: str | None = None) -> tuple[ApiClient, str]:
+    """Find the cluster.
+
+    Args:
+        kubeconfig: A kubeconfig's path; else $KUBECONFIG, else ~/.kube/config.
+        context: A context in it; else its current one.
+
+    Returns:
+        A client, and the namespace that the context (or the pod) is in.
+
+    Raises:
+        UsageError: There is no such file or context, or it cannot be understood.
+        ClusterError: There is neither a kubeconfig nor a pod's ServiceAccount.
+    """
+    settings = Configuration()
+    # A POST that is sent twice may be a run that runs twice; who may be asked again is asked again by our own loops.
+    settings.retries = False
+    path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if _exists(path):
+        namespace = _from_kubeconfig(settings, path, context)
+    elif kubeconfig is not None:
+        raise UsageError(f"There is no kubeconfig {kubeconfig}.")
+    elif context is not None:
+        raise UsageError(f"There is no kubeconfig ({path}), so no context '{context}' either.")
+    else:
+        namespace = _from_pod(settings, path)
+    return ApiClient(configuration=settings), namespace
+
+
+def _exists(path: str) -> bool:
+    """Whether any of the files is there; $KUBECONFIG may name several."""
+    return any(Path(part).expanduser().is_file() for part in path.split(os.pathsep) if part)
+
+
+def _from_kubeconfig(settings: Configuration, path: str, context: str | None) -> str:
+    try:
+        config.load_kube_config(config_file=path, context=context, client_configuration=settings)
+        contexts, current = config.list_kube_config_contexts(config_file=path)
+    # The loader trusts what it reads: a wrong file makes it stumble over whatever is missing.
+    except (config.ConfigException, yaml.YAMLError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise UsageError(f"The kubeconfig {path} cannot be used: {error}") from None
+    chosen: dict[str, Any] = next((entry for entry in contexts if entry["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")
+
+
+def _from_pod(settings: Configuration, path: str) -> str:
+    try:
+        config.load_incluster_config(client_configuration=settings)
+        return _NAMESPACE_OF_POD.read_text(encoding="utf-8").strip()
+    except (config.ConfigException, OSError):
+        raise ClusterError(
+            f"There is no kubeconfig ({path}). Give one with --kubeconfig or $KUBECONFIG; "
+            "'mlp run' needs no cluster at all."
+        ) from None
