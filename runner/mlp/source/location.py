@@ -84,6 +84,8 @@ def locate(uri: str, *, subdirectory: str = "", local: bool) -> Location:
     base, _, fragment = text.partition("#")
     if not base:
         raise SourceInvalid("The project URI is empty. Give a Git URL, user@host:path, or a directory.")
+    if redact(text) != text and not (local and Path(base).exists()):
+        raise _credentials_inside(text)
     within = _combine(_normalise(fragment), _normalise(subdirectory), uri=text)
     if match := _SCHEME.match(base):
         return _locate_url(base, within, scheme=match[1].lower(), local=local)
@@ -175,9 +177,7 @@ def _locate_url(base: str, subdirectory: str, *, scheme: str, local: bool) -> Lo
         parts = urlsplit(base)
         host, path, _port = parts.hostname, parts.path, parts.port
     except ValueError as error:
-        raise SourceInvalid(f"'{redact(base)}' is not a valid URL: {_safe_reason(error, base)}.") from None
-    if redact(base) != base:
-        raise _credentials_inside(base, scheme=scheme)
+        raise SourceInvalid(f"'{base}' is not a valid URL: {str(error).partition(' as ')[0]}.") from None
     if scheme == "file":
         return _locate_file_url(base, unquote(path), subdirectory, local=local)
     if not host or host.startswith("-") or re.search(r"[^\w.:%-]", host):
@@ -187,11 +187,6 @@ def _locate_url(base: str, subdirectory: str, *, scheme: str, local: bool) -> Lo
     if path.startswith("/-"):
         raise SourceInvalid(f"The path in '{base}' begins with a dash and would be taken for an option.")
     return Location(base, subdirectory, "git")
-
-
-def _safe_reason(error: ValueError, base: str) -> str:
-    # urllib quotes what it could not read ("Port could not be cast to integer value as 'PASSWORD'").
-    return "it looks like it has a password in it" if redact(base) != base else str(error).partition(" as ")[0]
 
 
 def _locate_file_url(base: str, path: str, subdirectory: str, *, local: bool) -> Location:
@@ -218,8 +213,6 @@ def _locate_directory(path: Path, subdirectory: str) -> Location:
 
 def _locate_scp(base: str, subdirectory: str, match: re.Match[str]) -> Location:
     user, host, path = match["user"] or "", match["host"], match["path"]
-    if ":" in user:
-        raise _credentials_inside(base, scheme="ssh")
     if host.lower() in _OTHER_SCHEMES | GIT_SCHEMES and not user:
         raise SourceInvalid(f"'{base}' is not where a project can lie. Give a Git URL, user@host:path, or a directory.")
     if user.startswith("-") or path.startswith("-"):
@@ -227,15 +220,15 @@ def _locate_scp(base: str, subdirectory: str, match: re.Match[str]) -> Location:
     return Location(base, subdirectory, "git")
 
 
-def _credentials_inside(base: str, *, scheme: str) -> SourceInvalid:
-    if scheme == "ssh":
-        way_out = "SSH takes a key, never a password: leave it out"
-    else:
+def _credentials_inside(text: str) -> SourceInvalid:
+    if text.lower().startswith(("http:", "https:")):
         way_out = (
             "Leave them out, and put them where they stay secret: in the cluster a Secret of type "
             "kubernetes.io/basic-auth named in spec.project.authSecretRef, on your own machine a Git credential helper"
         )
-    return SourceInvalid(f"The project URI '{redact(base)}' has credentials in it. {way_out}.")
+    else:
+        way_out = "Leave them out: SSH takes a key, never a password"
+    return SourceInvalid(f"The project URI '{redact(text)}' has credentials in it. {way_out}.")
 
 
 def _refuse_path(path: str, *, local: bool) -> Location:
