@@ -1,0 +1,63 @@
+"""One installation for all end-to-end tests, a namespace for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.installation import REPOSITORY, GitHost, Installed, Workspace, start_git
+from tests.images import build
+
+if TYPE_CHECKING:
+    from tests.cluster import Cluster
+
+# Reports what it was called with, then ends as it is told to.
+PROBE = {
+    "MLproject": """\
+name: probe
+entry_points:
+  main:
+    parameters:
+      text: {type: string, default: ""}
+    command: "python probe.py {text}"
+  exit:
+    parameters:
+      code: int
+    command: "echo about to leave && exit {code}"
+  eat:
+    command: "python -c 'b = [bytearray(1 << 24) for _ in range(64)]'"
+  sleep:
+    parameters:
+      seconds: {type: float, default: 300}
+    command: "echo asleep && exec sleep {seconds}"
+""",
+    "probe.py": "import json, os, sys\nprint('ARGV', json.dumps(sys.argv[1:]))\nprint('CWD', os.getcwd())\n",
+}
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Installed:
+    """The operator, running."""
+    for archive in build().values():
+        cluster.load(archive)
+    operator = Installed(cluster)
+    operator.install()
+    return operator
+
+
+@pytest.fixture(scope="session")
+def git_host(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> GitHost:
+    """A Git server with the examples and a probe."""
+    host = start_git(cluster, tmp_path_factory.mktemp("git"))
+    host.publish("examples.git", REPOSITORY / "examples")
+    host.publish("probe.git", PROBE)
+    return host
+
+
+@pytest.fixture
+def workspace(installed: Installed, git_host: GitHost, namespace: str) -> Workspace:
+    """A namespace with the Git credentials in it."""
+    space = Workspace(installed.cluster, namespace, git_host)
+    space.give_credentials()
+    return space
