@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.installation import REPOSITORY, GitHost, Installed, Workspace, start_git
-from tests.images import build
+from tests.images import OPERATOR, RUNNER, build
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster
@@ -39,8 +39,8 @@ entry_points:
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster) -> Installed:
     """The operator, running."""
-    for archive in build().values():
-        cluster.load(archive)
+    for image in (RUNNER, OPERATOR):
+        cluster.load(build(image))
     operator = Installed(cluster)
     operator.install()
     return operator

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tests.cluster import SERVICE_IPS, Cluster, ClusterError, Server
+from tests.images import OPERATOR, RUNNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 SYSTEM: Final = "mlp-system"
 GIT_PORT: Final = 8080
-RUNNER_IMAGE: Final = "mlp.test/runner:1"
-OPERATOR_IMAGE: Final = "mlp.test/operator:1"
 
 
 def wait_until(what: str, holds: Callable[[], Any], *, seconds: float = 60.0, pause: float = 0.2) -> Any:
@@ -112,10 +111,10 @@ class Installed:
         for document in documents:
             if document["kind"] == "Deployment":
                 container = document["spec"]["template"]["spec"]["containers"][0]
-                container["image"] = OPERATOR_IMAGE
+                container["image"] = OPERATOR.name
                 container["env"] = [each for each in container["env"] if each["name"] != "MLP_RUNNER_IMAGE"]
                 container["env"] += [
-                    {"name": "MLP_RUNNER_IMAGE", "value": RUNNER_IMAGE},
+                    {"name": "MLP_RUNNER_IMAGE", "value": RUNNER.name},
                     # The tests' Git server has no certificate.
                     {"name": "MLP_GIT_PROTOCOLS", "value": "https,ssh,http"},
                 ]

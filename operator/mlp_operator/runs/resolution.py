@@ -104,6 +104,8 @@ class Resolver:
         outcome: Outcome
         try:
             outcome = await self._resolve(run)
+        except AuthenticationFailed as error:
+            outcome = self._failed(key, AuthenticationFailed(f"{error} {_advice(run)}"))
         except MlpError as error:
             outcome = self._failed(key, error)
         except ApiError as error:
@@ -194,6 +196,13 @@ class Resolver:
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+def _advice(run: ProjectRun) -> str:
+    reference = run.spec.project.auth_secret_ref
+    if reference is None:
+        return "Name a Secret with credentials in spec.project.authSecretRef of a new ProjectRun."
+    return f"Check the Secret {reference.name} of spec.project.authSecretRef, then create a new ProjectRun."
 
 
 def _write_secret(secret: dict[str, Any], directory: Path, name: str) -> None:
