@@ -151,7 +151,7 @@ def test_every_field_of_the_spec_is_either_immutable_or_named_as_mutable():
 
 
 def test_unset_status_reads_as_not_yet_seen():
-    assert schema()["properties"]["status"]["default"] == {"observedGeneration": -1}
+    assert schema()["properties"]["status"]["default"] == {"observedGeneration": -1, "phase": "Pending"}
 
 
 def test_every_model_of_the_spec_refuses_unknown_fields():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.cluster.cluster import ClusterError
 from tests.resources.manifests import ACCEPTED, EVERYTHING, REFUSED, URI, Refused, project_run
 
 CRDS = Path(__file__).parents[2] / "crds"
-NAMESPACE = "crd-rules"
+NAMESPACE = f"crd-rules-{uuid.uuid4().hex[:8]}"
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
 
@@ -99,7 +100,7 @@ def test_the_cost_of_the_rules_is_within_the_servers_budget(cluster):
 def test_a_new_run_reads_as_not_yet_seen_and_with_its_defaults(kubectl, stored):
     run = read(kubectl, stored())
 
-    assert run["status"] == {"observedGeneration": -1}
+    assert run["status"] == {"observedGeneration": -1, "phase": "Pending"}
     assert run["spec"] == ProjectRun.parse(project_run()).spec.to_dict()
 
 
@@ -265,7 +266,7 @@ def test_a_user_who_writes_the_spec_cannot_write_the_status(kubectl):
     manifest = {**project_run(name="honest"), "status": {"phase": "Succeeded"}}
     kubectl("create", "-f", "-", stdin=json.dumps(manifest))
 
-    assert read(kubectl, "honest")["status"] == {"observedGeneration": -1}
+    assert read(kubectl, "honest")["status"] == {"observedGeneration": -1, "phase": "Pending"}
 
 
 def test_kubectl_shows_what_people_need(kubectl, stored):

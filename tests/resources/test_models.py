@@ -60,7 +60,7 @@ def test_defaults_are_those_of_the_schema():
 
 
 def test_an_object_that_no_operator_has_seen_says_so():
-    assert ProjectRun.parse(project_run()).status.to_dict() == {"observedGeneration": -1}
+    assert ProjectRun.parse(project_run()).status.to_dict() == {"observedGeneration": -1, "phase": "Pending"}
 
 
 def test_metadata_of_the_api_server_is_read_and_what_is_not_ours_passed_over():

@@ -59,9 +59,11 @@ class ProjectRun(SpecModel):
     spec: ProjectRunSpec
     """What to execute, with what, where. It cannot change, apart from suspend, shutdown, ttlSecondsAfterFinished and
     retention, and queueName until the run is admitted: a changed run is a new ProjectRun."""
-    status: Annotated[ProjectRunStatus, Field(json_schema_extra={"default": {"observedGeneration": -1}})] = (
-        # Without this default kstatus would call an object that no operator has seen finished.
-        ProjectRunStatus(observed_generation=-1)
+    status: Annotated[
+        ProjectRunStatus, Field(json_schema_extra={"default": {"observedGeneration": -1, "phase": "Pending"}})
+    ] = (
+        # Without this default kstatus would call an object that no operator has seen finished, and people see no phase.
+        ProjectRunStatus(observed_generation=-1, phase="Pending")
     )
     """What has become of the run. Written by the operator alone."""
 
