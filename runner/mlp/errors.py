@@ -13,8 +13,13 @@
     │   ├── AuthenticationFailed
     │   ├── SourceUnavailable      temporary: the network, or the server
     │   └── SourceInvalid          a URI that cannot name a project
-    └── RunError
-        └── RunFailed              the project's own command ended with another code than 0
+    ├── ClusterError               the Kubernetes API did not do what it was asked
+    │   ├── ClusterUnreachable     temporary
+    │   └── RunNotFound            there is no ProjectRun of that name, or no longer
+    └── RunError                   a run ended otherwise than well
+        ├── RunFailed              the project's own command ended with another code than 0
+        ├── RunCancelled
+        └── WaitTimedOut           the run goes on; only the waiting has ended
 
 Each class has a ``reason``, the CamelCase word that stands in a status condition and in an event, and an
 ``exit_code`` from sysexits.h that a step in a pod ends with, so that the Job's podFailurePolicy can tell a mistake
@@ -25,6 +30,8 @@ from __future__ import annotations
 
 __all__ = [
     "AuthenticationFailed",
+    "ClusterError",
+    "ClusterUnreachable",
     "EntryPointNotFound",
     "FieldNotSupported",
     "MlpError",
@@ -32,13 +39,16 @@ __all__ = [
     "ParameterMissing",
     "ProjectError",
     "ProjectInvalid",
+    "RunCancelled",
     "RunError",
     "RunFailed",
+    "RunNotFound",
     "SourceError",
     "SourceInvalid",
     "SourceNotFound",
     "SourceUnavailable",
     "UsageError",
+    "WaitTimedOut",
 ]
 
 
@@ -134,6 +144,27 @@ class SourceUnavailable(SourceError):
     temporary = True
 
 
+class ClusterError(MlpError):
+    """The Kubernetes API refused what it was asked, or could not do it."""
+
+    reason = "ClusterError"
+    exit_code = 69
+
+
+class ClusterUnreachable(ClusterError):
+    """The API server did not answer. Trying again later is right."""
+
+    reason = "ClusterUnreachable"
+    exit_code = 75
+    temporary = True
+
+
+class RunNotFound(ClusterError):
+    """There is no ProjectRun of that name, or it was deleted in the meantime."""
+
+    reason = "RunNotFound"
+
+
 class RunError(MlpError):
     """A run that was started did not end well."""
 
@@ -153,3 +184,15 @@ class RunFailed(RunError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class RunCancelled(RunError):
+    """Someone has ended the run."""
+
+    reason = "Cancelled"
+
+
+class WaitTimedOut(RunError):
+    """The time for waiting is over. The run itself goes on."""
+
+    reason = "WaitTimedOut"

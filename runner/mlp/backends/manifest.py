@@ -1,4 +1,4 @@
-"""A ProjectRun read from a YAML file, as ``kubectl apply -f`` would read it."""
+"""ProjectRuns read from a YAML file, as ``kubectl apply -f`` would read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlp.resources import ProjectRun
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["read_manifest"]
+__all__ = ["read_manifest", "read_objects"]
 
 
 def read_manifest(path: str | PathLike[str]) -> ProjectRun:
@@ -23,16 +23,31 @@ def read_manifest(path: str | PathLike[str]) -> ProjectRun:
     Raises:
         UsageError: The file cannot be read, or does not hold exactly one valid ProjectRun.
     """
-    name = "standard input" if path == "-" else str(path)
-    documents = [document for document in _documents(_text(path, name), name) if document is not None]
-    if len(documents) != 1:
-        raise UsageError(f"{name} holds {len(documents)} documents; one ProjectRun is wanted. Split the file.")
-    if not isinstance(documents[0], dict):
-        raise UsageError(f"{name} holds no object; a ProjectRun begins with 'apiVersion: mlp.dev/v1alpha1'.")
+    name = _name(path)
+    objects = read_objects(path)
+    if len(objects) != 1:
+        raise UsageError(f"{name} holds {len(objects)} documents; one ProjectRun is wanted. Split the file.")
     try:
-        return ProjectRun.parse(documents[0])
+        return ProjectRun.parse(objects[0])
     except UsageError as error:
         raise UsageError(f"{name} is no valid ProjectRun:\n{error}") from None
+
+
+def read_objects(path: str | PathLike[str]) -> list[dict[str, Any]]:
+    """Read the objects in a file, one a YAML document, as they stand; ``-`` is standard input.
+
+    Raises:
+        UsageError: The file cannot be read, is not YAML, or holds something other than objects.
+    """
+    name = _name(path)
+    documents = [document for document in _documents(_text(path, name), name) if document is not None]
+    if not all(isinstance(document, dict) for document in documents):
+        raise UsageError(f"{name} holds no object; a ProjectRun begins with 'apiVersion: mlp.dev/v1alpha1'.")
+    return documents
+
+
+def _name(path: str | PathLike[str]) -> str:
+    return "standard input" if path == "-" else str(path)
 
 
 def _text(path: str | PathLike[str], name: str) -> str:

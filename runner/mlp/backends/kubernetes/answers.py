@@ -15,7 +15,6 @@ from urllib3.exceptions import HTTPError
 
 from mlp.errors import AuthenticationFailed, ClusterError, ClusterUnreachable, RunNotFound, UsageError
 from mlp.resources.crd import FILE_NAME
-from mlp.resources.names import PLURAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +37,7 @@ def translated(server: str) -> Iterator[None]:
         raise _error(answer) from None
     except (HTTPError, OSError) as silence:
         raise ClusterUnreachable(
-            f"The cluster at {server} cannot be reached ({_why(silence)}). Check the network and the kubeconfig's context."
+            f"The cluster at {server} cannot be reached ({_why(silence)}). Check the network and the kubeconfig."
         ) from None
 
 
@@ -61,14 +60,8 @@ def _error(answer: ApiException) -> MlpError:
             return AuthenticationFailed(f"The kubeconfig has no credentials for this cluster: {message}.")
         case 403:
             return ClusterError(f"The cluster does not allow it: {message}")
-        case 404 if details.get("kind") == PLURAL:
-            return RunNotFound(f"There is no ProjectRun '{details.get('name')}' in this namespace. See 'mlp list -A'.")
-        case 404 if details.get("kind"):
-            return ClusterError(f"{message}.")
         case 404:
-            return ClusterError(
-                f"The cluster knows no ProjectRuns. Install mlp there first: kubectl apply -f crds/{FILE_NAME}"
-            )
+            return _not_found(message, details)
         case 409 if status.get("reason") == "AlreadyExists":
             return ClusterError(
                 f"There is a ProjectRun '{details.get('name')}' already. A run is one execution: give the new one "
@@ -78,6 +71,18 @@ def _error(answer: ApiException) -> MlpError:
             return UsageError(_fields(details) or message)
         case _:
             return ClusterError(f"The cluster answered: {message}")
+
+
+def _not_found(message: str, details: dict[str, Any]) -> ClusterError:
+    match details.get("kind"):
+        case "projectruns":
+            return RunNotFound(f"There is no ProjectRun '{details.get('name')}' in this namespace. See 'mlp list -A'.")
+        case None:
+            return ClusterError(
+                f"The cluster knows no ProjectRuns. Install mlp there first: kubectl apply -f crds/{FILE_NAME}"
+            )
+        case _:
+            return ClusterError(f"{message}.")
 
 
 def _status(answer: ApiException) -> dict[str, Any]:

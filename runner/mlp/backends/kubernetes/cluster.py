@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
+from kubernetes.client.exceptions import ApiException
 
 from mlp.backends.kubernetes.answers import translated
 from mlp.backends.kubernetes.connection import connect
@@ -19,7 +21,7 @@ from mlp.errors import ClusterUnreachable, RunNotFound, WaitTimedOut
 from mlp.resources.names import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -27,7 +29,7 @@ __all__ = ["Cluster"]
 
 Object = dict[str, Any]
 
-_KIND: Final = {"group": GROUP, "version": VERSION, "plural": PLURAL}
+_KIND: Final[dict[str, Any]] = {"group": GROUP, "version": VERSION, "plural": PLURAL}
 _TIMEOUT: Final = (5.0, 30.0)
 """Seconds for connecting, and for each answer."""
 _PAGE: Final = 500
@@ -89,7 +91,7 @@ class Cluster:
             ClusterError: The name is taken, or creating is not allowed.
         """
         namespace = manifest["metadata"].get("namespace") or self.namespace
-        options = {"dry_run": "All"} if dry_run else {}
+        options: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
         with translated(self._server):
             return self._object(
                 self._runs.create_namespaced_custom_object(
@@ -125,7 +127,7 @@ class Cluster:
         options: dict[str, Any] = {**_KIND, "limit": _PAGE, "_request_timeout": _TIMEOUT}
         if selector:
             options["label_selector"] = selector
-        read = self._runs.list_cluster_custom_object
+        read: Callable[..., object] = self._runs.list_cluster_custom_object
         if not all_namespaces:
             read, options["namespace"] = self._runs.list_namespaced_custom_object, self.namespace
         items: list[Object] = []
@@ -217,6 +219,14 @@ class Cluster:
             pods: list[Object] = self._json(answer)["items"]
         return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
+    def pod(self, name: str) -> Object | None:
+        """A pod, or None if there is none of that name."""
+        with translated(self._server):
+            answer = self._core.read_namespaced_pod(
+                name, self.namespace, _preload_content=False, _request_timeout=_TIMEOUT
+            )
+            return None if answer.status == HTTPStatus.NOT_FOUND else self._json(answer)
+
     def container_log(
         self, pod: str, container: str, *, follow: bool, since_seconds: int | None = None
     ) -> Iterator[bytes]:
@@ -264,11 +274,12 @@ class Cluster:
                         yield event["object"]
 
     def _json(self, answer: Any) -> Object:  # noqa: ANN401 -- a response of urllib3, which the client does not type
-        self._check(answer)
+        _check(answer)
         return self._object(json.loads(answer.data))
 
-    def _lines(self, answer: Any) -> Iterator[bytes]:  # noqa: ANN401 -- as above
-        self._check(answer)
+    @staticmethod
+    def _lines(answer: Any) -> Iterator[bytes]:  # noqa: ANN401 -- as above
+        _check(answer)
         rest = b""
         try:
             for chunk in answer.stream(amt=None, decode_content=False):
@@ -280,12 +291,13 @@ class Cluster:
             answer.close()
             answer.release_conn()
 
-    def _check(self, answer: Any) -> None:  # noqa: ANN401 -- as above
-        """Raise what the client would have raised, had it been let to read the answer."""
-        if not 200 <= answer.status <= 299:  # noqa: PLR2004 -- HTTP's own numbers
-            self._client.response_deserialize(answer, {})
-
     @staticmethod
     def _object(answer: object) -> Object:
         assert isinstance(answer, dict)  # noqa: S101 -- the API answers with objects; the client calls them `object`
         return answer
+
+
+def _check(answer: Any) -> None:  # noqa: ANN401 -- a response of urllib3, which the client does not type
+    """Raise what the client would have raised, had it been let to read the answer."""
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise ApiException.from_response(http_resp=answer, body=None, data=None)
