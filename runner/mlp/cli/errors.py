@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from mlp.errors import AuthenticationFailed, MlpError, RunFailed, UsageError
+from mlp.errors import AuthenticationFailed, MlpError, RunCancelled, RunFailed, UsageError, WaitTimedOut
 
 __all__ = ["ExitStatus", "exit_status"]
 
@@ -37,5 +37,7 @@ def exit_status(error: MlpError) -> int:
             return ExitStatus.USAGE
         case AuthenticationFailed():
             return ExitStatus.AUTHENTICATION
+        case RunCancelled() | WaitTimedOut():
+            return ExitStatus.CANCELLED
         case _:
             return ExitStatus.FAILED

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlp.backends.kubernetes.cluster import Cluster
 from mlp.backends.kubernetes.logs import LogLine
-from mlp.backends.kubernetes.submission import Request, project_run, with_request
 from mlp.backends.kubernetes.submitted import KubernetesRun, raise_for_outcome
+from mlp.backends.submission import Request, project_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,11 +20,8 @@ __all__ = [
     "Cluster",
     "KubernetesRun",
     "LogLine",
-    "Request",
-    "project_run",
     "raise_for_outcome",
     "submit",
-    "with_request",
 ]
 
 
@@ -47,7 +44,7 @@ def submit(
         parameters: Values by name; each is turned into text.
         name: The ProjectRun's name; one is made if None.
         cluster: The cluster; the kubeconfig's current one if None.
-        options: The other fields of `Request`.
+        options: The other fields of mlp.backends.submission.Request.
 
     Returns:
         The run, under way.

@@ -1,0 +1,55 @@
+"""``mlp delete``: runs, and what they left in the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mlp.cli.durations import DURATION
+from mlp.cli.place import place_options
+from mlp.errors import ClusterError, RunNotFound, WaitTimedOut
+
+if TYPE_CHECKING:
+    from mlp.backends.kubernetes import Cluster
+    from mlp.cli.place import Place
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--wait", is_flag=True, help="Wait until the runs, their Jobs and their pods are gone.")
+@click.option("--timeout", type=DURATION, help="How long to wait for each at most, such as 90s or 2h.")
+@place_options
+def command(names: tuple[str, ...], *, place: Place, wait: bool, timeout: float | None) -> None:
+    """Delete runs, and what they left in the cluster: their Jobs, pods and logs. A run under way is ended."""
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout goes with --wait.")
+    missing: list[RunNotFound] = []
+    with place.connect() as cluster:
+        for name in names:
+            try:
+                cluster.delete(name, after_dependents=wait)
+            except RunNotFound as error:
+                click.echo(f"Error: {error}", err=True)
+                missing.append(error)
+            else:
+                click.echo(f'projectrun.mlp.dev "{name}" deleted')
+        if wait:
+            for name in names:
+                _wait(cluster, name, timeout)
+    if missing:
+        raise ClusterError(f"{len(missing)} of {len(names)} could not be deleted.")
+
+
+def _wait(cluster: Cluster, name: str, timeout: float | None) -> None:
+    try:
+        for _ in cluster.states(name, timeout=timeout):
+            pass
+    except RunNotFound:
+        return
+    except WaitTimedOut:
+        raise WaitTimedOut(
+            f"ProjectRun '{name}' is being deleted, and is not gone after {timeout:g} seconds."
+        ) from None

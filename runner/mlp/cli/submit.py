@@ -1,0 +1,192 @@
+"""``mlp submit``: a project in a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlp.cli.durations import DURATION
+from mlp.cli.output import output_option, print_objects, reference
+from mlp.cli.parameters import parameters_option
+from mlp.cli.place import Place, place_options
+from mlp.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlp.backends.kubernetes import Cluster
+    from mlp.backends.submission import Request
+
+__all__ = ["command"]
+
+Object = dict[str, Any]
+
+
+@click.command()
+@click.argument("uri", required=False)
+@click.option(
+    "-e",
+    "--entry-point",
+    metavar="NAME",
+    help="An entry point of the MLproject file, or a .py or .sh file by its path in the project.  [default: main]",
+)
+@click.option("-v", "--version", metavar="VERSION", help="The branch, tag or commit to run.")
+@parameters_option
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    metavar="FILE",
+    help="Submit the ProjectRuns in this YAML file; '-' is standard input. URI and the other options take precedence "
+    "over what stands there.",
+)
+@click.option("--name", metavar="NAME", help="The ProjectRun's name.  [default: PROJECT-ENTRYPOINT-xxxxx]")
+@click.option("--generate-name", metavar="PREFIX", help="Let the cluster complete the name.")
+@click.option("--auth-secret", metavar="NAME", help="The Secret with the credentials for the Git repository.")
+@click.option("--env-manager", metavar="NAME", help="auto, conda, virtualenv, local or image.  [default: auto]")
+@click.option("--image", metavar="IMAGE", help="The image that the command runs in, as it is.")
+@click.option("--service-account", metavar="NAME", help="The pod's ServiceAccount.")
+@click.option("--cpu", metavar="QUANTITY", help="The processors that the command asks for, such as 2 or 500m.")
+@click.option("--memory", metavar="QUANTITY", help="The memory that it asks for and may use, such as 4Gi.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended; the exit status tells how.")
+@click.option("--logs", is_flag=True, help="Wait, and print what the run writes.")
+@click.option("--timeout", type=DURATION, help="How long to wait at most, such as 90s or 2h.")
+@click.option(
+    "--dry-run",
+    type=click.Choice(["none", "client", "server"]),
+    default="none",
+    help="'client': print what would be submitted, without asking any cluster. 'server': have it checked there.",
+)
+@output_option("yaml", "json", "name")
+@place_options
+def command(  # noqa: PLR0913 -- one argument an option, as Click hands them over
+    uri: str | None,
+    *,
+    place: Place,
+    file: str | None,
+    name: str | None,
+    generate_name: str | None,
+    wait: bool,
+    logs: bool,
+    timeout: float | None,
+    dry_run: str,
+    output: str | None,
+    **asked: Any,  # noqa: ANN401 -- the fields of Request
+) -> None:
+    """Have a cluster run a project.
+
+    URI is a Git repository (https://…, ssh://…, user@host:path); '#subdirectory' may follow.
+
+    With --wait or --logs the exit status is the run's result: 0 if it succeeded, 1 if it failed, 3 if it was cancelled
+    or the time was over. Ctrl-C leaves the run alone.
+    """
+    if uri is None and file is None:
+        raise click.UsageError("Missing argument 'URI'. Give a project's URI, or a ProjectRun with -f FILE.")
+    if name and generate_name:
+        raise click.UsageError("--name and --generate-name exclude each other.")
+    waiting = wait or logs
+    if waiting and dry_run != "none":
+        raise click.UsageError(f"--dry-run={dry_run} starts no run, so there is none to wait for.")
+    if timeout is not None and not waiting:
+        raise click.UsageError("--timeout goes with --wait or --logs.")
+    from mlp.backends.submission import Request, project_run  # noqa: PLC0415 -- pydantic takes 0.2 s
+
+    request = Request(uri=uri, **asked)
+    if file is None:
+        manifests = [project_run(request, name=name, generate_name=generate_name, namespace=place.namespace)]
+    else:
+        manifests = _from_file(file, request, place, name=name, generate_name=generate_name)
+    if logs and len(manifests) > 1:
+        raise click.UsageError("--logs is for one run; submit the others apart, or read them with 'mlp logs'.")
+    if dry_run == "client":
+        _show(manifests, output, done="created (dry run)")
+        return
+    with place.connect() as cluster:
+        created = _create(cluster, manifests, output, dry_run=dry_run == "server", quiet=logs)
+        if waiting:
+            _follow(cluster, created, place, timeout=timeout, logs=logs)
+
+
+def _from_file(
+    file: str, request: Request, place: Place, *, name: str | None, generate_name: str | None
+) -> list[Object]:
+    from mlp.backends.manifest import read_objects  # noqa: PLC0415
+    from mlp.backends.submission import with_request  # noqa: PLC0415
+
+    objects = read_objects(file)
+    if not objects:
+        raise UsageError(f"{file} holds no ProjectRun.")
+    if len(objects) > 1 and (name or generate_name):
+        raise UsageError(f"{file} holds {len(objects)} ProjectRuns, and one name cannot be that of all.")
+    manifests = []
+    for number, item in enumerate(objects, start=1):
+        try:
+            manifest = with_request(item, request)
+        except UsageError as error:
+            which = f" (document {number})" if len(objects) > 1 else ""
+            raise UsageError(f"{file}{which} is no valid ProjectRun:\n{error}") from None
+        manifests.append(_named(manifest, place, name=name, generate_name=generate_name))
+    return manifests
+
+
+def _named(manifest: Object, place: Place, *, name: str | None, generate_name: str | None) -> Object:
+    metadata = dict(manifest["metadata"])
+    if place.namespace and metadata.setdefault("namespace", place.namespace) != place.namespace:
+        raise UsageError(
+            f"The file says namespace {metadata['namespace']} and the command line {place.namespace}; leave one out."
+        )
+    if name or generate_name:
+        metadata.pop("name", None)
+        metadata.pop("generateName", None)
+        metadata |= {"name": name} if name else {"generateName": generate_name}
+    if not (metadata.get("name") or metadata.get("generateName")):
+        raise UsageError("The ProjectRun has no name. Give one with --name, or with metadata.name or generateName.")
+    return {**manifest, "metadata": metadata}
+
+
+def _create(
+    cluster: Cluster, manifests: Sequence[Object], output: str | None, *, dry_run: bool, quiet: bool
+) -> list[Object]:
+    created = []
+    for manifest in manifests:
+        answer = cluster.create(manifest, dry_run=dry_run)
+        created.append(answer)
+        if output in {None, "name"}:  # said as soon as it is so: the next one may fail
+            _show([answer], output, done="created (server dry run)" if dry_run else "created", quiet=quiet)
+    if output not in {None, "name"}:
+        _show(created, output, done="")
+    return created
+
+
+def _show(manifests: Sequence[Object], output: str | None, *, done: str, quiet: bool = False) -> None:
+    if output is not None:
+        print_objects(manifests, output)
+        return
+    for manifest in manifests:
+        # stdout is the run's where its output is asked for
+        click.echo(f"{reference(manifest)} {done}", err=quiet)
+
+
+def _follow(cluster: Cluster, created: Sequence[Object], place: Place, *, timeout: float | None, logs: bool) -> None:
+    import time  # noqa: PLC0415
+
+    from mlp.backends.kubernetes import KubernetesRun  # noqa: PLC0415
+    from mlp.cli.following import follow  # noqa: PLC0415
+    from mlp.errors import RunError  # noqa: PLC0415
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    failures: list[RunError] = []
+    for item in created:
+        cluster.namespace = item["metadata"]["namespace"]
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            follow(KubernetesRun(cluster, item["metadata"]["name"]), place, timeout=left, logs=logs)
+        except RunError as error:
+            if len(created) > 1:
+                click.echo(f"Error: {error}", err=True)
+            failures.append(error)
+    if failures and len(created) > 1:
+        raise RunError(f"{len(failures)} of {len(created)} runs did not succeed.")
+    if failures:
+        raise failures[0]
