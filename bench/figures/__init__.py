@@ -1,0 +1,10 @@
+"""What can be measured: one module a figure, each with a function `measure() -> bench.results.Result`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["FIGURES"]
+
+FIGURES: Final = ("reconciling", "command_line")
+"""Names of modules here, in the order in which they are measured."""

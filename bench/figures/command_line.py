@@ -1,0 +1,107 @@
+"""`mlp run` beside `mlflow run`: the time of the whole command for a project whose own command takes none.
+
+In turns, so that whatever else the machine does meets both. The floors are what no tool of this kind can go below:
+the shell that runs the command, and an empty Python.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bench.results import Cell, Result, Table
+from tests.cluster.lifeline import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["measure"]
+
+TIMES: Final = 7
+PATIENCE: Final = 60.0
+TARGET: Final = 0.3
+
+MLPROJECT: Final = 'name: nothing\nentry_points:\n  main:\n    command: "true"\n'
+
+
+def measure() -> Result:
+    """Measure in a temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="mlp-bench-") as directory:
+        return _measure(Path(directory))
+
+
+def _measure(directory: Path) -> Result:
+    project = directory / "project"
+    project.mkdir()
+    (project / "MLproject").write_text(MLPROJECT)
+    programs = Path(sys.executable).parent
+    commands = {
+        "mlp run": [str(programs / "mlp"), "run", str(project), "--env-manager", "local"],
+        "mlflow run": [str(programs / "mlflow"), "run", str(project), "--env-manager", "local"],
+        "bash -c true": ["bash", "-c", "true"],
+        "python -c pass": [sys.executable, "-c", "pass"],
+    }
+    environment = _environment(directory)
+    for command in commands.values():  # bytecode is compiled, MLflow's database is made
+        _time(command, environment, directory)
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(TIMES):
+        for name, command in commands.items():
+            times[name].append(_time(command, environment, directory))
+    medians = {name: statistics.median(each) for name, each in times.items()}
+    rows: list[tuple[Cell, ...]] = [
+        (name, TIMES, medians[name], min(each), max(each), medians[name] / medians["mlp run"], None)
+        for name, each in times.items()
+    ]
+    added = medians["mlp run"] - medians["bash -c true"]
+    rows.append(("mlp run on top of the command", TIMES, added, None, None, None, f"<= {TARGET}"))
+    return Result(
+        title="mlp run beside mlflow run",
+        how=(
+            f"MLflow {version('mlflow')}. Wall time of the whole process for a project in a local directory whose "
+            f"command is `true`, --env-manager local; in turns, {TIMES} times after one warm-up each."
+        ),
+        tables=(
+            Table("Wall time", ("command", "n", "median s", "min s", "max s", "/ mlp run", "target s"), tuple(rows)),
+        ),
+    )
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """A user's, without their configuration; MLflow with a database of its own, as it does without any setting."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "MLP_"))}
+    home = directory / "home"
+    home.mkdir()
+    return {
+        **kept,
+        "HOME": str(home),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{directory / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def _time(command: list[str], environment: Mapping[str, str], directory: Path) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        preexec_fn=die_with_parent,
+    )
+    elapsed = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with exit status {done.returncode}:\n{done.stderr[-2000:]}")
+    return elapsed
