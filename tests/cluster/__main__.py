@@ -62,8 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     elif running is None:
         raise Missing(f"no cluster runs under {base}: start one with `python -m tests.cluster up`")
     elif options.command == "load":
-        for archive in options.archive:
-            cluster.OwnCluster(running).load(archive)
+        cluster.OwnCluster(running).load(*options.archive)
     elif options.command == "kubeconfig":
         print(running.layout.kubeconfig)
     else:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.cluster import binaries, packages
+from tests.cluster.archives import write_merged
 from tests.cluster.holding import InUseError, hold, remove
 from tests.cluster.layout import COVERED, REPOSITORY, SERVICE_IPS, Kind, Layout, Running
 from tests.cluster.lifeline import enter
@@ -77,13 +78,14 @@ class Cluster:
             raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
-    def load(self, archive: Path) -> None:
-        """Load an image archive into the node."""
+    def load(self, *archives: Path) -> None:
+        """Load image archives (as `docker save` writes them) into the node."""
         kind = shutil.which("kind")
         if kind is None or "kind" not in (context := self.kubectl("config", "current-context").strip()):
             raise Missing("images cannot be loaded into this cluster: it is neither the suite's own nor kind's")
-        command = [kind, "load", "image-archive", str(archive), "--name", context.removeprefix("kind-")]
-        subprocess.run(command, check=True, capture_output=True)
+        for archive in archives:
+            command = [kind, "load", "image-archive", str(archive), "--name", context.removeprefix("kind-")]
+            subprocess.run(command, check=True, capture_output=True)
 
     def inside(self, *command: str) -> list[str]:
         """The command line that runs a command in the cluster's network."""
@@ -110,20 +112,21 @@ class OwnCluster(Cluster):
         self._servers: list[Server] = []
         self._forwarders: list[subprocess.Popen[str]] = []
 
-    def load(self, archive: Path) -> None:
-        """Load an image archive (docker-archive or OCI) into containerd, where pods find it."""
-        self._box()
-        socket_path = str(self.layout.containerd_socket)
-        command = ["ctr", "-a", socket_path, "-n", "k8s.io", "image", "import", str(archive)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ClusterError(f"{archive} cannot be loaded: {done.stderr.strip()}")
+    def load(self, *archives: Path) -> None:
+        """Load image archives (as `docker save` writes them) into containerd, where pods find them."""
+        importing = subprocess.Popen(
+            self._ctr("import", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert importing.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # ctr has ended; it says why
+            write_merged(archives, importing.stdin)
+        _, complaint = importing.communicate()
+        if importing.returncode:
+            raise ClusterError(f"{', '.join(map(str, archives))} cannot be loaded: {complaint.decode().strip()}")
 
     def images(self) -> list[str]:
         """The names of the images that pods find."""
-        self._box()
-        command = ["ctr", "-a", str(self.layout.containerd_socket), "-n", "k8s.io", "image", "list", "-q"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        return subprocess.run(self._ctr("list", "-q"), capture_output=True, text=True, check=True).stdout.split()
 
     def inside(self, *command: str) -> list[str]:
         """The command line that runs a command (with this machine's files) in the cluster's network."""
@@ -202,6 +205,10 @@ class OwnCluster(Cluster):
         said, _ = self._keeper.communicate(timeout=STOP_PATIENCE)
         if by_itself or self._keeper.returncode:
             raise ClusterError(f"the cluster ended by itself:\n{said}")
+
+    def _ctr(self, *command: str) -> list[str]:
+        self._box()
+        return ["ctr", "-a", str(self.layout.containerd_socket), "-n", "k8s.io", "image", *command]
 
     def _box(self) -> int:
         if self.running.box is None:
