@@ -18,6 +18,10 @@ help: ## Say what there is
 setup: $(filter .bootstrap/%,$(UV)) ## Install everything for development into .venv
 	@$(UV) sync --quiet --frozen --all-extras --all-groups
 
+demo: $(filter .bootstrap/%,$(UV)) ## Run the examples here: no cluster, no root
+	@$(UV) sync --quiet --frozen --inexact --group examples
+	@$(PY) examples/demo.py
+
 lint: setup ## ruff, mypy --strict, import-linter
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .

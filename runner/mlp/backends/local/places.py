@@ -80,7 +80,7 @@ def _without_file_scheme(value: str) -> str | None:
     if value.lower().startswith("file:/"):
         parts = urlsplit(value)
         return unquote(parts.path) if parts.netloc in {"", "localhost"} else None
-    return None if _REMOTE.match(value) and not Path(value).exists() else value
+    return None if _REMOTE.match(value) else value
 
 
 def _absolute(base: Path, value: str) -> Path:

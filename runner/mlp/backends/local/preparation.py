@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,6 @@ def prepare(request: Request) -> Iterator[Prepared]:
     if location.kind == "directory" and request.version is None:
         yield _resolve(request, location.directory)
         return
-    # The directory inside has the project's name, which is the project's own name by default.
     # A process that the command left behind may still write there: no reason to fail at the very end.
     with tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True) as temporary:
         yield _resolve(request, _fetch(repository_of(location), request, Path(temporary)))
@@ -70,7 +69,8 @@ def _fetch(location: Location, request: Request, temporary: Path) -> Path:
 
     git = Git(Access.ambient())
     resolution = git.resolve(location.uri, request.version)
-    into = temporary / location.name
+    # A repository's name is its project's, unless the project has another or lies in a subdirectory.
+    into = temporary / replace(location, subdirectory="").name
     _log.info("=== Fetching project from %s into %s ===", redact(request.uri), into)
     git.fetch(
         location.uri,
