@@ -6,7 +6,10 @@ import os
 import random
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AUTHOR = {
     "GIT_AUTHOR_NAME": "Ada",

@@ -143,7 +143,7 @@ def test_the_users_own_configuration_counts_on_a_laptop(repository, commit, tmp_
 @pytest.mark.parametrize("uri", ["file:///srv/p", "http://127.0.0.1/p", "/srv/p"])
 def test_a_transport_that_is_not_allowed_is_refused_before_anything_runs(uri, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SourceInvalid, match="not allowed here. Allowed: https, ssh"):
+    with pytest.raises(SourceInvalid, match=r"not allowed here. Allowed: https, ssh"):
         Git(Access.scrubbed()).resolve(uri, None)
 
 
@@ -205,7 +205,7 @@ class TestSubmodules:
         repository.add_submodule(library.uri, "library")
         repository.git("config", "--file", ".gitmodules", "submodule.library.url", "https://github.example/x")
         commit = repository.commit({})
-        with pytest.raises(SourceInvalid, match="submodule 'library' .*'https', which is not allowed"):
+        with pytest.raises(SourceInvalid, match=r"submodule 'library' .*'https', which is not allowed"):
             git.fetch(repository.uri, commit, tmp_path / "out")
         assert not (tmp_path / "out").exists()
 

@@ -66,25 +66,29 @@ def test_a_private_repository_is_resolved_read_and_fetched(server, git, reposito
     assert any(request.credentials for request in server.requests)
 
 
-def test_one_request_to_the_server_finds_a_branch(server, git, commit):
+@pytest.mark.usefixtures("commit")
+def test_one_request_to_the_server_finds_a_branch(server, git):
     git.resolve(f"{server.url}/project", "main")
     admitted = [request for request in server.requests if request.status == 200]
     assert [request.method for request in admitted] == ["GET", "POST"]
 
 
-def test_a_wrong_password_is_told_with_the_way_out_and_not_repeated(server, git, secret, commit):
+@pytest.mark.usefixtures("commit")
+def test_a_wrong_password_is_told_with_the_way_out_and_not_repeated(server, git, secret):
     (secret / "password").write_text("wrong-pa55")
     with pytest.raises(AuthenticationFailed, match=r"Correct the Secret that spec\.project\.authSecretRef") as caught:
         git.resolve(f"{server.url}/project", "main")
     assert "wrong-pa55" not in str(caught.value)
 
 
-def test_missing_credentials_are_told_with_the_way_out(server, commit):
+@pytest.mark.usefixtures("commit")
+def test_missing_credentials_are_told_with_the_way_out(server):
     with pytest.raises(AuthenticationFailed, match=r"name it in spec\.project\.authSecretRef"):
         Git(Access.scrubbed(protocols=("http",))).resolve(f"{server.url}/project", "main")
 
 
-def test_missing_credentials_on_a_laptop_do_not_ask_where_nobody_answers(server, commit):
+@pytest.mark.usefixtures("commit")
+def test_missing_credentials_on_a_laptop_do_not_ask_where_nobody_answers(server):
     with pytest.raises(AuthenticationFailed, match="git ls-remote"):
         Git(Access.ambient(), timeout=20).resolve(f"{server.url}/project", "main")
 
@@ -101,7 +105,8 @@ def test_a_secret_without_a_user_name_will_do_where_the_server_takes_any(reposit
         assert git.resolve(f"{server.url}/project", None).commit == commit
 
 
-def test_a_secret_of_the_wrong_kind_is_told_as_such(server, git, secret, commit):
+@pytest.mark.usefixtures("commit")
+def test_a_secret_of_the_wrong_kind_is_told_as_such(server, git, secret):
     (secret / "password").unlink()
     with pytest.raises(AuthenticationFailed, match="holds no password"):
         git.resolve(f"{server.url}/project", "main")
@@ -110,7 +115,8 @@ def test_a_secret_of_the_wrong_kind_is_told_as_such(server, git, secret, commit)
         git.resolve(f"{server.url}/project", "main")
 
 
-def test_a_repository_that_is_not_there_is_told_as_such(server, git, commit):
+@pytest.mark.usefixtures("commit")
+def test_a_repository_that_is_not_there_is_told_as_such(server, git):
     with pytest.raises(SourceNotFound, match="There is no Git repository"):
         git.resolve(f"{server.url}/nix", "main")
 
@@ -215,7 +221,8 @@ def test_a_server_of_protocol_0_serves_tips_and_history(
         assert git.read(uri, wish, ref=ref, wanted=wanted).text("MLproject") == "name: x\n"
 
 
-def test_an_unknown_commit_does_not_bring_the_whole_history(server, git, commit, tmp_path):
+@pytest.mark.usefixtures("commit")
+def test_an_unknown_commit_does_not_bring_the_whole_history(server, git, tmp_path):
     before = server.sent
     for call in (
         lambda: git.resolve(f"{server.url}/project", "f" * 40),
@@ -226,13 +233,14 @@ def test_an_unknown_commit_does_not_bring_the_whole_history(server, git, commit,
     assert server.sent - before < 20_000
 
 
-def test_the_password_shows_up_nowhere(server, git, commit, repository, tmp_path):
+@pytest.mark.usefixtures("repository")
+def test_the_password_shows_up_nowhere(server, git, commit, tmp_path):
     seen: set[bytes] = set()
     stop = threading.Event()
 
     def sample():
         while not stop.is_set():
-            for name in filter(str.isdigit, os.listdir("/proc")):
+            for name in (entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()):
                 if int(name) == os.getpid():
                     continue
                 for part in ("cmdline", "environ"):

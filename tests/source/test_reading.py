@@ -83,7 +83,7 @@ def test_a_project_file_that_is_a_link_to_elsewhere_has_no_text(repository, git,
 
 def test_a_project_file_that_is_too_large_is_refused(repository, git):
     commit = repository.commit({"MLproject": "#" * ((1 << 20) + 1)})
-    with pytest.raises(SourceInvalid, match="MLproject of .* is larger than 1 MiB"):
+    with pytest.raises(SourceInvalid, match=r"MLproject of .* is larger than 1 MiB"):
         git.read(repository.uri, commit, wanted=is_project_file)
 
 
@@ -108,7 +108,8 @@ def test_a_submodule_is_no_subdirectory(repository, git, tmp_path):
         git.read(repository.uri, commit, subdirectory="vendor/library", wanted=is_project_file)
 
 
-def test_a_commit_that_is_not_there_is_told_as_such(repository, git, commit):
+@pytest.mark.usefixtures("commit")
+def test_a_commit_that_is_not_there_is_told_as_such(repository, git):
     with pytest.raises(SourceNotFound, match="Unable to checkout version"):
         git.read(repository.uri, "0" * 40, ref="refs/heads/main", wanted=is_project_file)
 

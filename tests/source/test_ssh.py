@@ -12,7 +12,6 @@ import pytest
 from mlp.errors import AuthenticationFailed, SourceNotFound, SourceUnavailable
 from mlp.source import Access, Git, locate
 from tests.servers import sshd
-from tests.source import repositories
 
 pytestmark = pytest.mark.skipif(not sshd.available(), reason="there is no OpenSSH server on this machine")
 
@@ -66,7 +65,8 @@ def test_a_repository_is_resolved_read_and_fetched(server, repository, commit, t
         assert (tmp_path / str(number) / "sub/g").is_file() == (wish == commit)
 
 
-def test_the_wrong_host_key_is_refused(any_server, repository, commit, tmp_path):
+@pytest.mark.usefixtures("commit")
+def test_the_wrong_host_key_is_refused(any_server, repository, tmp_path):
     secret = make_secret(tmp_path / "secret", any_server)
     sshd.make_key(tmp_path / "other")
     kind, key = (tmp_path / "other.pub").read_text().split()[:2]
@@ -75,7 +75,8 @@ def test_the_wrong_host_key_is_refused(any_server, repository, commit, tmp_path)
         connect(secret).resolve(any_server.url(repository.path), None)
 
 
-def test_a_host_that_is_not_known_is_refused(any_server, repository, commit, tmp_path):
+@pytest.mark.usefixtures("commit")
+def test_a_host_that_is_not_known_is_refused(any_server, repository, tmp_path):
     secret = make_secret(tmp_path / "secret", any_server)
     (secret / "known_hosts").write_text("")
     with pytest.raises(AuthenticationFailed, match="host key"):
@@ -92,7 +93,7 @@ def test_a_secret_without_known_hosts_is_told_with_the_way_out(tmp_path):
 
 
 def test_ssh_without_credentials_is_told_with_the_way_out():
-    with pytest.raises(AuthenticationFailed, match="kubernetes.io/ssh-auth"):
+    with pytest.raises(AuthenticationFailed, match=r"kubernetes.io/ssh-auth"):
         Git(Access.scrubbed()).resolve("git@git.example.org:p", None)
 
 
@@ -102,7 +103,8 @@ def test_a_password_is_of_no_use_for_ssh(tmp_path):
         connect(tmp_path).resolve("git@git.example.org:p", None)
 
 
-def test_a_key_that_the_server_does_not_know_is_refused(any_server, repository, commit, tmp_path):
+@pytest.mark.usefixtures("commit")
+def test_a_key_that_the_server_does_not_know_is_refused(any_server, repository, tmp_path):
     secret = make_secret(tmp_path / "secret", any_server)
     sshd.make_key(tmp_path / "other")
     (secret / "ssh-privatekey").write_text((tmp_path / "other").read_text())
@@ -111,7 +113,8 @@ def test_a_key_that_the_server_does_not_know_is_refused(any_server, repository, 
     assert "PRIVATE KEY" not in str(caught.value)
 
 
-def test_a_key_that_is_none_is_refused(any_server, repository, commit, tmp_path):
+@pytest.mark.usefixtures("commit")
+def test_a_key_that_is_none_is_refused(any_server, repository, tmp_path):
     secret = make_secret(tmp_path / "secret", any_server)
     (secret / "ssh-privatekey").write_text("not a key")
     with pytest.raises(AuthenticationFailed, match="refused the SSH key"):
@@ -129,12 +132,12 @@ def test_a_server_that_says_nothing_ends_at_the_deadline_and_leaves_no_ssh(any_s
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        uri = f"ssh://git@127.0.0.1:{silent.getsockname()[1]}/p"
+        port = silent.getsockname()[1]
         with pytest.raises(SourceUnavailable, match="within 1 seconds"):
-            connect(secret, timeout=1).resolve(uri, None)
+            connect(secret, timeout=1).resolve(f"ssh://git@127.0.0.1:{port}/p", None)
     processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert uri not in processes
-    assert f"-p {uri.split(':')[2].split('/')[0]}" not in processes
+    assert f"127.0.0.1:{port}" not in processes
+    assert f"-p {port}" not in processes
 
 
 def test_a_server_that_refuses_connections_is_temporary(any_server, tmp_path):
@@ -146,7 +149,8 @@ def test_a_server_that_refuses_connections_is_temporary(any_server, tmp_path):
         connect(secret).resolve(f"ssh://git@127.0.0.1:{port}/p", None)
 
 
-def test_the_copy_of_the_key_is_private_and_goes_with_the_call(any_server, repository, commit, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("commit")
+def test_the_copy_of_the_key_is_private_and_goes_with_the_call(any_server, repository, tmp_path, monkeypatch):
     """A git of our own on PATH looks at what the real one is given."""
     seen = tmp_path / "seen"
     program = tmp_path / "bin" / "git"

@@ -106,7 +106,8 @@ def test_a_short_commit_that_several_commits_begin_with_is_refused(tmp_path, git
 
 
 @pytest.mark.parametrize("version", ["mian", "0123456", "f" * 40, "refs/heads/nix", "refs/pull/1/head", "v1.00"])
-def test_an_unknown_version_is_told_in_mlflows_words(repository, git, history, version):
+@pytest.mark.usefixtures("history")
+def test_an_unknown_version_is_told_in_mlflows_words(repository, git, version):
     with pytest.raises(SourceNotFound) as caught:
         git.resolve(repository.uri, version)
     expected = f"Unable to checkout version '{version}' of git repo {repository.uri}- please ensure that the version"
@@ -114,7 +115,8 @@ def test_an_unknown_version_is_told_in_mlflows_words(repository, git, history, v
 
 
 @pytest.mark.parametrize(("version", "close"), [("mian", "main"), ("origin/main", "main"), ("feature/y", "feature/x")])
-def test_an_unknown_version_brings_close_names_to_mind(repository, git, history, version, close):
+@pytest.mark.usefixtures("history")
+def test_an_unknown_version_brings_close_names_to_mind(repository, git, version, close):
     with pytest.raises(SourceNotFound, match=f"Did you mean .*'{close}'"):
         git.resolve(repository.uri, version)
 
@@ -127,7 +129,8 @@ def test_what_no_branch_tag_or_commit_is_called_never_reaches_git(git, version):
         git.resolve("file:///no/such/repository", version)
 
 
-def test_an_object_that_is_no_commit_is_no_version(repository, git, history):
+@pytest.mark.usefixtures("history")
+def test_an_object_that_is_no_commit_is_no_version(repository, git):
     with pytest.raises(SourceNotFound, match="Unable to checkout version"):
         git.resolve(repository.uri, repository.git("rev-parse", "main^{tree}"))
 
@@ -140,7 +143,7 @@ def test_an_empty_repository_is_told_as_such(repository, git):
 
 def test_a_head_that_leads_nowhere_is_told_in_mlflows_words(repository, git, history):
     repository.git("symbolic-ref", "HEAD", "refs/heads/gone")
-    with pytest.raises(SourceNotFound, match="Failed to find HEAD branch.*feature/x, main"):
+    with pytest.raises(SourceNotFound, match=r"Failed to find HEAD branch.*feature/x, main"):
         git.resolve(repository.uri, None)
     assert git.resolve(repository.uri, "main").commit == history[2]
 

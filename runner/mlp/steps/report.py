@@ -48,7 +48,7 @@ class Report:
         text = self._dump(self.message)
         length = len(self.message)
         while len(text.encode()) > LARGEST:
-            # A character may take six bytes when it is escaped; halving the rest finds the length soon enough.
+            # A character takes six bytes at most (an escaped control character), so this never cuts too much.
             excess = len(text.encode()) - LARGEST
             length = max(0, length - max(1, excess // 6))
             text = self._dump(self.message[:length] + _ELLIPSIS)
