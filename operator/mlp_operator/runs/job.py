@@ -126,7 +126,9 @@ def plan_of(job: dict[str, Any]) -> str | None:
 
 def attempt_of(job: dict[str, Any]) -> int:
     """The attempts of the run that were used up before this Job."""
-    return int((job["metadata"].get("annotations") or {}).get(ATTEMPT_ANNOTATION, "0"))
+    text = (job["metadata"].get("annotations") or {}).get(ATTEMPT_ANNOTATION, "0")
+    # Anybody who may edit the Job may write anything there.
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _labels(run: ProjectRun, plan: Plan) -> dict[str, str]:

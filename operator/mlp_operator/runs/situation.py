@@ -8,6 +8,7 @@ its termination message: our own steps write one JSON object there, for main it 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,9 @@ Object = dict[str, Any]
 _LONGEST_LOG: Final = 3500  # of a message's 4 KB; the rest says what happened
 _CANNOT_PULL: Final = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _CANNOT_START: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
+_STEPS: Final = ("clone", "data", "environment")
+_REASON: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
 _SIGNALS: Final = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
 
@@ -69,6 +73,7 @@ class Reading:
     Attributes:
         situation: What the run is in.
         attempts: Attempts that have begun.
+        started: Whether the command was started in any attempt that is still to be seen.
         pod: The pod of the newest attempt.
         exit_code: Of main, once it has ended.
         steps: Steps of the newest attempt.
@@ -78,6 +83,7 @@ class Reading:
 
     situation: Situation
     attempts: int
+    started: bool = False
     pod: Object | None = None
     exit_code: int | None = None
     steps: tuple[Step, ...] = field(default=())
@@ -102,7 +108,7 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
         pods: Pods of the run, of this Job and maybe of earlier ones, oldest first.
         backoff_limit: spec.backoffLimit of the run.
     """
-    own = [pod for pod in pods if _owned_by(pod, job)]
+    own = [pod for pod in pods if _owned_by(pod, job) and not _withdrawn(pod)]
     before = attempt_of(job)
     failed = int((job.get("status") or {}).get("failed") or 0)
     verdict = _job_verdict(job)
@@ -113,6 +119,9 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
     # The Job's count may lag behind the pod's end; the pods themselves are at least as many.
     attempts = before + max(failed + (0 if ended else 1), sum(not _disrupted(each) for each in own), 1)
     match pod["status"].get("phase"):
+        case _ if verdict is not None and verdict[0] == "Complete":
+            # Whatever became of the pod that succeeded: it need not be the newest that is left.
+            situation = Situation(Phase.SUCCEEDED, Reason.SUCCEEDED, "The command ended with exit code 0.")
         case "Succeeded":
             situation = Situation(Phase.SUCCEEDED, Reason.SUCCEEDED, "The command ended with exit code 0.")
         case "Failed":
@@ -125,6 +134,7 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
     return Reading(
         situation,
         attempts=attempts,
+        started=any(_has_started(each) for each in own),
         pod=pod,
         exit_code=_exit_code(pod),
         steps=_steps(pod),
@@ -138,8 +148,23 @@ def _owned_by(pod: Object, job: Object) -> bool:
     return any(owner["uid"] == job["metadata"]["uid"] for owner in owners)
 
 
-def _job_verdict(job: Object) -> tuple[str, str, bool] | None:
-    """The Job controller's reason, message, and whether no pod is left; None while it goes on."""
+def _withdrawn(pod: Object) -> bool:
+    """Whether the Job controller took the pod back, as it does when a Job is suspended.
+
+    It lets go of such a pod before it deletes it, and does not count how the pod ends; a pod that somebody else
+    deletes it keeps until it has counted it.
+    """
+    metadata = pod["metadata"]
+    return "deletionTimestamp" in metadata and _TRACKING_FINALIZER not in (metadata.get("finalizers") or ())
+
+
+def _has_started(pod: Object) -> bool:
+    state = (_container(pod, names.MAIN_CONTAINER) or {}).get("state") or {}
+    return "running" in state or "terminated" in state
+
+
+def _job_verdict(job: Object) -> tuple[str, str] | None:
+    """The Job controller's reason and message; None while it goes on."""
     conditions = {
         each["type"]: each for each in (job.get("status") or {}).get("conditions") or () if each["status"] == "True"
     }
@@ -147,22 +172,22 @@ def _job_verdict(job: Object) -> tuple[str, str, bool] | None:
         if kind in conditions:
             condition = conditions[kind]
             reason = "Complete" if kind == "Complete" else condition.get("reason") or kind
-            return reason, condition.get("message") or "", kind != "FailureTarget"
+            return reason, condition.get("message") or ""
     return None
 
 
-def _without_pod(verdict: tuple[str, str, bool] | None) -> Situation:
+def _without_pod(verdict: tuple[str, str] | None) -> Situation:
     """A Job whose pods are not there: not yet, or no more."""
     match verdict:
-        case None | (_, _, False):
+        case None:
             return Situation(
                 Phase.PREPARING, Reason.SUBMITTED, "The Job is created; its pod is on its way.", minor=True
             )
-        case ("Complete", _, _):
+        case ("Complete", _):
             return Situation(Phase.SUCCEEDED, Reason.SUCCEEDED, "The Job is complete.")
-        case ("DeadlineExceeded", message, _):
+        case ("DeadlineExceeded", message):
             return Situation(Phase.FAILED, Reason.DEADLINE_EXCEEDED, _deadline_message(message))
-        case (_, message, _):
+        case (_, message):
             text = f"The Job has failed and its pod is gone, so nothing more is known: {message}"
             return Situation(Phase.FAILED, Reason.BACKOFF_LIMIT_EXCEEDED, text)
 
@@ -172,7 +197,7 @@ def _deadline_message(message: str) -> str:
 
 
 def _after_failure(
-    failure: _Failure, verdict: tuple[str, str, bool] | None, pod: Object, *, attempts: int, backoff_limit: int
+    failure: _Failure, verdict: tuple[str, str] | None, pod: Object, *, attempts: int, backoff_limit: int
 ) -> Situation:
     """A pod has failed: is that the end?"""
     if verdict is not None and verdict[0] == "DeadlineExceeded":
@@ -200,13 +225,14 @@ def _failure_of(pod: Object) -> _Failure:
             return _Failure(Reason.EVICTED, f"The node evicted the pod: {status.get('message') or 'no reason given'}")
         case "NodeLost" | "NodeShutdown" | "Terminated":
             return _Failure(Reason.NODE_LOST, f"The node went away under the pod: {status.get('message') or ''}")
-    for container in status.get("initContainerStatuses") or ():
-        ended = (container.get("state") or {}).get("terminated")
-        if ended and ended["exitCode"] != 0:
-            return _init_failure(container["name"], ended)
+    # Main first: an injected sidecar is an init container too, and ends after main, with any code.
     ended = _terminated(_container(pod, names.MAIN_CONTAINER))
     if ended is not None:
         return _main_failure(ended)
+    for container in status.get("initContainerStatuses") or ():
+        ended = _terminated(container)
+        if ended is not None and ended["exitCode"] != 0:
+            return _init_failure(container["name"], ended)
     return _Failure(Reason.NODE_LOST, status.get("message") or "The pod failed before its containers were started.")
 
 
@@ -214,10 +240,9 @@ def _init_failure(name: str, ended: Mapping[str, Any]) -> _Failure:
     code = ended["exitCode"]
     if ended.get("reason") == "OOMKilled":
         return _Failure(Reason.OOM_KILLED, f"The container {name} ran out of memory while it prepared the run.")
-    said = _termination_json(ended)
-    message = said.get("message") or _tail(ended.get("message"))
+    said = _report(ended)
     reason = said.get("reason") or Reason.PREPARATION_FAILED
-    text = message if said.get("message") else f"The container {name} ended with exit code {code}. {message}"
+    text = said.get("message") or f"The container {name} ended with exit code {code}. {_tail(ended.get('message'))}"
     return _Failure(reason, text.strip(), repeats=code in USER_ERROR_CODES)
 
 
@@ -234,17 +259,40 @@ def _main_failure(ended: Mapping[str, Any]) -> _Failure:
             return _Failure(Reason.OOM_KILLED, text, code)
         case "StartError" | "ContainerCannotRun":
             text = f"The command could not be started in the image (it needs bash): {log or 'no reason given'}"
-            return _Failure(Reason.ENTRY_POINT_FAILED, text, code, repeats=True)
+            return _Failure(Reason.ENTRY_POINT_FAILED, text, code)
+        case "ContainerStatusUnknown":
+            return _Failure(Reason.NODE_LOST, "The node lost the pod: nobody knows how the command ended.", code)
     signal = f" ({_SIGNALS[code]})" if code in _SIGNALS else ""
     return _Failure(Reason.ENTRY_POINT_FAILED, f"The command ended with exit code {code}{signal}.{lines}", code)
 
 
-def _termination_json(ended: Mapping[str, Any]) -> dict[str, Any]:
+def _report(ended: Mapping[str, Any]) -> dict[str, Any]:
+    """What a container of ours says at its end; only what has the form that we gave it.
+
+    Kubelet puts the end of the log there when a container wrote nothing, so it may be anybody's text.
+    """
     try:
         said = json.loads(ended.get("message") or "")
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict):
+        return {}
+    reason, message, steps = said.get("reason"), said.get("message"), said.get("steps")
+    return {
+        "reason": reason if isinstance(reason, str) and _REASON.fullmatch(reason) else None,
+        "message": message if isinstance(message, str) else None,
+        "steps": [each for each in steps if _is_step(each)] if isinstance(steps, list) else [],
+    }
+
+
+def _is_step(said: object) -> bool:
+    if not isinstance(said, dict):
+        return False
+    try:
+        times = [_moment(said.get("startTime")), _moment(said.get("completionTime"))]
+    except (TypeError, ValueError):
+        return False
+    return said.get("name") in _STEPS and all(time is None or time.tzinfo is not None for time in times)
 
 
 def _tail(text: str | None) -> str:
@@ -323,7 +371,7 @@ def _steps(pod: Object) -> tuple[Step, ...]:
             continue
         whole = _step("clone", container)
         ended = _terminated(container)
-        reported = _termination_json(ended).get("steps") if ended else None
+        reported = _report(ended).get("steps") if ended else None
         if ended and reported:
             failed = ended["exitCode"] != 0
             for number, each in enumerate(reported, start=1):
@@ -347,8 +395,9 @@ def _step(name: str, container: Object) -> Step:
         times = _moment(ended.get("startedAt")), _moment(ended.get("finishedAt"))
         if ended["exitCode"] == 0:
             return Step(name, "Succeeded", None, *times)
-        reason = _termination_json(ended).get("reason") or ended.get("reason")
-        return Step(name, "Failed", reason, *times)
+        # What main wrote is the project's, not ours, even where it looks the same.
+        said = None if name == names.MAIN_CONTAINER else _report(ended).get("reason")
+        return Step(name, "Failed", said or ended.get("reason"), *times)
     return Step(name, "Pending")
 
 
