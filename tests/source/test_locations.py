@@ -30,6 +30,7 @@ from tests.source import repositories
         ("https://git.example.org/p#.", "https://git.example.org/p", "", "p"),
         ("https://git.example.org/p#a b", "https://git.example.org/p", "a b", "a b"),
         ("file:///srv/p.git", "file:///srv/p.git", "", "p"),
+        ("https://h/p/..", "https://h/p/..", "", "project"),
     ],
 )
 def test_a_git_uri_is_split_into_repository_and_subdirectory(uri, expected, subdirectory, name):

@@ -55,6 +55,20 @@ def test_another_user_of_the_same_group_may_write_into_the_project(pod, reposito
         assert path.stat().st_mode & stat.S_IWGRP, path
 
 
+@pytest.mark.parametrize(("other_hosts", "code"), [(False, 64), (True, 0)])
+def test_submodules_of_other_hosts_come_where_the_plan_allows_them(pod, repository, tmp_path, other_hosts, code):
+    library = repositories.create(tmp_path / "elsewhere" / "library")
+    library.commit({"lib.py": "pass\n"})
+    with git_http.serving(library.path.parent) as other, git_http.serving(repository.path.parent) as server:
+        repository.add_submodule(library.uri, "library")
+        address = f"{other.url.replace('127.0.0.1', 'localhost')}/library"
+        repository.git("config", "--file", ".gitmodules", "submodule.library.url", address)
+        commit = repository.commit({})
+        pod.plan(uri=f"{server.url}/project", commit=commit, protocols=("http",), other_hosts=other_hosts)
+        assert pod.run("clone").returncode == code
+    assert (pod.layout.project / "library/lib.py").is_file() == other_hosts
+
+
 class TestCredentials:
     @pytest.fixture
     def server(self, repository):

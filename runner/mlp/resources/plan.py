@@ -34,6 +34,8 @@ class PlannedSource(_PlanModel):
     submodules: bool = True
     protocols: tuple[str, ...] = ("https", "ssh")
     """The transports that Git may use, as the operator's settings allow them."""
+    other_hosts: bool = False
+    """Whether submodules may come from other hosts than the project, as the operator's settings say."""
     credentials: bool = False
     """Whether a credentials Secret is mounted at names.GIT_CREDENTIALS_DIRECTORY."""
 

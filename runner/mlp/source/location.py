@@ -119,7 +119,9 @@ def redact(text: str) -> str:
 def project_name(uri: str, subdirectory: str) -> str:
     """The last part of the subdirectory, or of the URI without ``.git``."""
     last = (subdirectory or uri).rstrip("/").replace(":", "/").rpartition("/")[2]
-    return last.removesuffix(".git") or last
+    name = last.removesuffix(".git") or last
+    # It becomes a directory's name, and must not be one that leads elsewhere.
+    return "project" if name in {"", ".", ".."} else name
 
 
 def transport(uri: str) -> tuple[str, str]:

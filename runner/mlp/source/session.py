@@ -69,7 +69,7 @@ class Session:
                 "The server may be slow or hang, or the repository be large."
             ) from None
         except FileNotFoundError:
-            raise UsageError("There is no program 'git' on PATH. Install Git 2.30 or newer.") from None
+            raise UsageError("There is no program 'git' on PATH. Install Git 2.31 or newer.") from None
         return Outcome(outcome.status, outcome.stdout, self._clean(outcome.stderr))
 
     def run(self, *arguments: str, within: Path | None = None, stdin: str = "") -> bytes:

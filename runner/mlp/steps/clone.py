@@ -44,7 +44,11 @@ def clone(plan: Plan, layout: Layout) -> str:
     _install_init_program(layout.init_program)
     _empty(layout.project)
     source = plan.source
-    access = Access.scrubbed(credentials=layout.credentials if source.credentials else None, protocols=source.protocols)
+    access = Access.scrubbed(
+        credentials=layout.credentials if source.credentials else None,
+        protocols=source.protocols,
+        allow_other_hosts=source.other_hosts,
+    )
     Git(access, timeout=_TIMEOUT).fetch(
         source.uri,
         source.commit,
