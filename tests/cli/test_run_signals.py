@@ -122,15 +122,22 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
 @contextmanager
 def at_a_terminal(program: str, directory: Path):
     """An interactive shell's job: a session of its own whose controlling terminal we hold the other end of."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(directory)
-        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-c", program], environment(PS1=""))
-    try:
-        yield Terminal(terminal)
-    finally:
-        os.close(terminal)
-        _wait(process)
+    ours, theirs = pty.openpty()
+    # The first terminal that the leader of a session opens becomes the one that controls it.
+    shell = subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-c", f"exec 0<>{os.ttyname(theirs)} 1>&0 2>&0; {program}"],
+        cwd=directory,
+        env=environment(),
+        start_new_session=True,
+    )
+    with shell:
+        try:
+            yield Terminal(ours)
+            shell.wait(20)
+        finally:
+            shell.kill()
+            os.close(ours)
+            os.close(theirs)
 
 
 class Terminal:
@@ -147,14 +154,6 @@ class Terminal:
             readable, _, _ = select.select([self.descriptor], [], [], max(0, deadline - time.monotonic()))
             assert readable, f"{text!r} did not come; there is {self.text!r}"
             self.text += os.read(self.descriptor, 4096).decode()
-
-
-def _wait(process: int) -> None:
-    deadline = time.monotonic() + 20
-    while os.waitpid(process, os.WNOHANG) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(process, signal.SIGKILL)
-        time.sleep(0.02)
 
 
 def test_a_command_can_ask_a_question_at_a_terminal(tmp_path):
@@ -198,10 +197,35 @@ def test_ctrl_z_at_a_terminal_stops_the_job_and_fg_goes_on_with_it(tmp_path):
 
 def test_a_job_in_the_background_stops_when_it_reads_from_the_terminal(tmp_path):
     project(tmp_path, 'read -r line; echo "read $line"')
+    stopped = "until jobs > jobs; grep Stopped jobs; do sleep 0.1; done"
 
-    with at_a_terminal(f"set -m; {MLP} run . & sleep 1.5; jobs; fg; echo status $?", tmp_path) as terminal:
+    with at_a_terminal(f"set -m; {MLP} run . & {stopped}; fg; echo status $?", tmp_path) as terminal:
         terminal.read_until("Stopped")
         time.sleep(0.4)
         terminal.type("something\n")
         terminal.read_until("read something")
+        terminal.read_until("status 0")
+
+
+def test_a_pager_behind_a_pipe_keeps_the_terminal(tmp_path):
+    project(tmp_path, "while [ ! -e seen ]; do sleep 0.05; done; echo done")
+    (tmp_path / "pager.sh").write_text("read -r key < /dev/tty; echo pressed $key; touch seen; cat")
+
+    with at_a_terminal(f"set -m; {MLP} run . | bash pager.sh; echo status $?", tmp_path) as terminal:
+        terminal.read_until("=== Running")
+        time.sleep(0.3)
+        terminal.type("space\n")
+        terminal.read_until("pressed space")
+        terminal.read_until("\r\ndone\r\n")
+        terminal.read_until("status 0")
+
+
+def test_a_command_in_front_of_a_pipe_can_ask_at_the_terminal_too(tmp_path):
+    (tmp_path / "ask.sh").write_text('read -r -p "Really? " answer; echo "You said $answer."')
+    project(tmp_path, "bash ask.sh")
+
+    with at_a_terminal(f"set -m; {MLP} run . | cat; echo status $?", tmp_path) as terminal:
+        terminal.read_until("Really? ")
+        terminal.type("yes\n")
+        terminal.read_until("You said yes.")
         terminal.read_until("status 0")

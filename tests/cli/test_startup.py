@@ -49,7 +49,7 @@ def test_help_lists_every_command_and_the_exit_statuses():
     assert "130" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
 def test_help_and_version_import_nothing_heavy(arguments):
     assert imported_by(*arguments).isdisjoint(HEAVY)
 

@@ -3,6 +3,9 @@
 A command runs in a process group of its own, so that it can be ended as a whole. A terminal lets only one group read
 from it, so that group has to be lent the terminal, as a shell lends it to a job: else ``input()`` or a debugger in the
 project would stop the run for good. Ctrl-Z stops the command, then ourselves, and both go on together.
+
+Where our output goes into a pipe, the terminal may belong to what reads it (a pager): it is then lent only to a command
+that was stopped for want of it.
 """
 
 from __future__ import annotations
@@ -40,28 +43,32 @@ class Terminal:
         return cls(descriptor)
 
     def wait(self, process: int) -> int:
-        """Wait until a command, the leader of its group, has ended, with the terminal lent to it whenever we have it.
+        """Wait until a command, the leader of its group, has ended, with the terminal lent to it where it needs it.
 
         Returns:
             Its exit status; -n for a command that signal n ended.
         """
+        lend = os.isatty(1)
         try:
             while True:
-                self._lend(process)
+                if lend and self._ours():
+                    self._give(process)
+                # It may have been stopped for want of the terminal, even before it was lent.
+                os.killpg(process, signal.SIGCONT)
                 _, status = os.waitpid(process, os.WUNTRACED)
                 self._reclaim(process)
                 if not os.WIFSTOPPED(status):
                     return os.waitstatus_to_exitcode(status)
+                if not lend and os.WSTOPSIG(status) in {signal.SIGTTIN, signal.SIGTTOU} and self._ours():
+                    lend = True
+                    continue
                 # The whole job stops, as it would had the command been in our group: ourselves and what we pipe into.
                 os.killpg(os.getpgrp(), signal.SIGTSTP)
         finally:
             self._reclaim(process)
 
-    def _lend(self, group: int) -> None:
-        if os.tcgetpgrp(self._descriptor) == os.getpgrp():
-            self._give(group)
-        # It may have been stopped for reading before it had the terminal.
-        os.killpg(group, signal.SIGCONT)
+    def _ours(self) -> bool:
+        return os.tcgetpgrp(self._descriptor) == os.getpgrp()
 
     def _reclaim(self, group: int) -> None:
         if os.tcgetpgrp(self._descriptor) == group:
