@@ -46,6 +46,7 @@ Object = dict[str, Any]
 
 _CONFLICT_RETRY: Final = 5.0
 _REFUSED_RETRY: Final = 15.0
+_PATIENT: Final = 30
 _QUIET: Final = (Reason.SUBMITTED, Reason.FETCHING)
 
 
@@ -202,6 +203,8 @@ def _toward_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rules
             wait = rules.progress_delay - (now - since).total_seconds()
             if wait > 0:
                 return Decision(again_after=wait)
+            if _reason(run) == Reason.SOURCE_UNAVAILABLE:
+                return Decision()  # what kept the last look-up from its end says more than that the next one is slow
             text = "The version is being looked up and the MLproject file read; Git is slow."
             return _say(run, Situation(Phase.RESOLVING, Reason.RESOLVING, text), now)
         case Refused(reason=reason, message=message):
@@ -263,8 +266,8 @@ def _with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, r
         reading = Reading(suspended, attempts=reading.attempts)
     elif held and not run.spec.suspend:
         return Decision(actions=(SuspendJob(suspend=False),))
-    started = reading.situation.phase not in (Phase.PREPARING, Phase.SUSPENDED, Phase.PENDING)
-    late = None if started or reading.attempts > 1 else _pending_deadline(run, now)
+    waits = not reading.started and reading.situation.phase in (Phase.PREPARING, Phase.PENDING)
+    late = _pending_deadline(run, now) if waits and reading.attempts == 1 else None
     if late is not None and late <= 0:
         reading = replace(reading, situation=_too_late(run), completed=now)
     wait = _not_worth_a_write(run, job, reading, now, rules)
@@ -289,7 +292,7 @@ def _cancel(run: ProjectRun, job: Object, observed: Observed, *, deleting: bool)
             pod
             for pod in observed.pods
             if pod["status"].get("phase") not in ("Succeeded", "Failed")
-            and pod["metadata"].get("deletionGracePeriodSeconds") != 1
+            and pod["metadata"].get("deletionGracePeriodSeconds", _PATIENT) > 1
         )
         actions += [DeletePods(patient)] if patient else []
     return Decision(actions=tuple(actions))
@@ -310,8 +313,8 @@ def _expire(run: ProjectRun, observed: Observed, now: datetime) -> Decision:
     if job is not None and "deletionTimestamp" not in job["metadata"]:
         outcome = run.status.condition(ConditionType.SUCCEEDED)
         keep = None
-        if outcome is not None and outcome.reason == Reason.PENDING_DEADLINE_EXCEEDED:
-            keep = 0  # its pod still waits for a start that would come too late
+        if outcome is not None and outcome.reason in (Reason.PENDING_DEADLINE_EXCEEDED, Reason.CANCELLED):
+            keep = 0  # its pod still waits for a start that would come too late, or should not
         elif run.spec.retention is not None:
             succeeded = outcome is not None and outcome.status == "True"
             retention = run.spec.retention
@@ -329,7 +332,10 @@ def _until(start: datetime, seconds: float, now: datetime) -> float:
 
 
 def _pending_deadline(run: ProjectRun, now: datetime) -> float | None:
-    """Seconds until the command has to have started; None without such a limit."""
+    """Seconds until the command has to have started; None without such a limit, and once it has."""
+    initialized = run.status.condition(ConditionType.INITIALIZED)
+    if initialized is not None and initialized.status == "True":
+        return None
     limit = run.spec.pending_deadline_seconds
     return None if limit is None or run.created is None else _until(run.created, limit, now)
 
@@ -371,6 +377,11 @@ def _steady(run: ProjectRun, situation: Situation) -> Situation:
     if outcome is not None and outcome.reason == situation.reason == Reason.IMAGE_PULL_BACK_OFF:
         return replace(situation, message=outcome.message)
     return situation
+
+
+def _reason(run: ProjectRun) -> str | None:
+    outcome = run.status.condition(ConditionType.SUCCEEDED)
+    return None if outcome is None else outcome.reason
 
 
 def _say(run: ProjectRun, situation: Situation, now: datetime, *, plan: Plan | None = None) -> Decision:

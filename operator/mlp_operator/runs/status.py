@@ -9,7 +9,7 @@ conventions ask of things that end.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mlp.resources import (
     Condition,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["before_job", "merge_patch", "with_job"]
 
+_LONGEST_MESSAGE: Final = 4096
+"""Bytes. Six conditions may repeat the first line, and kubectl prints them all."""
+
 _Tri = Literal["True", "False", "Unknown"]
 
 
@@ -48,7 +51,9 @@ def before_job(
     """
     facts: dict[str, Any] = _plan_facts(plan) if plan is not None else {}
     if situation.finished:
-        facts["completion_time"] = stored.completion_time or _whole(now)
+        ended = stored.completion_time or _whole(now)
+        facts["completion_time"] = ended
+        facts["steps"] = tuple(_ended(step, situation.reason, ended) for step in stored.steps or ()) or None
     return _status(stored, situation, facts, generation=generation, now=now)
 
 
@@ -64,10 +69,14 @@ def with_job(
     """The status of a run whose Job is there."""
     pod = reading.pod or {}
     facts = _plan_facts(plan)
+    ended = _whole(reading.completed or now) if reading.situation.finished else None
+    steps = [_step(each) for each in reading.steps]
+    if ended is not None:
+        steps = [_ended(step, reading.situation.reason, ended) for step in steps]
     facts |= {
         "attempts": reading.attempts,
         "start_time": stored.start_time or datetime.fromisoformat(job["metadata"]["creationTimestamp"]),
-        "completion_time": _whole(reading.completed or now) if reading.situation.finished else None,
+        "completion_time": ended,
         "kubernetes": KubernetesStatus(
             job_name=job["metadata"]["name"],
             job_uid=job["metadata"]["uid"],
@@ -75,9 +84,9 @@ def with_job(
             node_name=pod.get("spec", {}).get("nodeName"),
             exit_code=reading.exit_code,
         ),
-        "steps": tuple(_step(each, finished=reading.situation.finished) for each in reading.steps) or None,
+        "steps": tuple(steps) or None,
     }
-    return _status(stored, reading.situation, facts, generation=generation, now=now)
+    return _status(stored, reading.situation, facts, generation=generation, now=now, started=reading.started)
 
 
 def merge_patch(stored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -116,23 +125,44 @@ def _whole(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 
 
-def _step(step: Step, *, finished: bool) -> StepStatus:
-    state: Any = "Skipped" if finished and step.state == "Pending" else step.state
+def _step(step: Step) -> StepStatus:
+    state: Any = step.state
     return StepStatus(
         name=step.name, state=state, reason=step.reason, start_time=step.started, completion_time=step.finished
     )
 
 
+def _ended(step: StepStatus, reason: str, moment: datetime) -> StepStatus:
+    """A step of a run that is over: what waits will never start, and what ran was cut off."""
+    match step.state:
+        case "Pending":
+            return step.model_copy(update={"state": "Skipped"})
+        case "Running":
+            return step.model_copy(update={"state": "Failed", "reason": str(reason), "completion_time": moment})
+    return step
+
+
 def _status(
-    stored: ProjectRunStatus, situation: Situation, facts: dict[str, Any], *, generation: int, now: datetime
+    stored: ProjectRunStatus,
+    situation: Situation,
+    facts: dict[str, Any],
+    *,
+    generation: int,
+    now: datetime,
+    started: bool = False,
 ) -> ProjectRunStatus:
     status = stored.model_copy(update={**facts, "observed_generation": generation, "phase": str(situation.phase)})
-    conditions = _conditions(status, situation, generation=generation, now=now)
+    # Once the command was started in any attempt, it was: the pending deadline is met for good.
+    before = stored.condition(ConditionType.INITIALIZED)
+    started = started or (before is not None and before.status == "True")
+    conditions = _conditions(status, situation, generation=generation, now=now, started=started)
     return status.model_copy(update={"conditions": tuple(_keep_times(conditions, stored))})
 
 
-def _conditions(status: ProjectRunStatus, situation: Situation, *, generation: int, now: datetime) -> list[Condition]:
-    reason, message = str(situation.reason), situation.message
+def _conditions(
+    status: ProjectRunStatus, situation: Situation, *, generation: int, now: datetime, started: bool
+) -> list[Condition]:
+    reason, message = str(situation.reason), _clipped(situation.message)
     # The whole story stands in Succeeded; the others have its first line.
     headline = message.partition("\n")[0]
 
@@ -168,10 +198,20 @@ def _conditions(status: ProjectRunStatus, situation: Situation, *, generation: i
     if status.kubernetes is not None and status.kubernetes.job_name is not None:
         text = f"Job {status.kubernetes.job_name}"
         conditions.append(condition(ConditionType.SUBMITTED, "True", Reason.SUBMITTED, text))
-        started = any(step.name == "main" and step.state not in ("Pending", "Skipped") for step in status.steps or ())
         why, text = (Reason.INITIALIZED, "The command was started.") if started else (reason, headline)
         conditions.append(condition(ConditionType.INITIALIZED, "True" if started else "False", why, text))
     return conditions
+
+
+def _clipped(message: str) -> str:
+    """The beginning of a message that is too long: a user's value of any length may stand in it.
+
+    So may the name of a file that is not UTF-8, which JSON cannot hold.
+    """
+    encoded = message.encode(errors="replace")
+    if len(encoded) <= _LONGEST_MESSAGE:
+        return encoded.decode()
+    return encoded[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"
 
 
 def _keep_times(conditions: list[Condition], stored: ProjectRunStatus) -> list[Condition]:

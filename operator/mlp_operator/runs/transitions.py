@@ -34,20 +34,23 @@ def _of_resolution(before: ProjectRunStatus, after: ProjectRunStatus, outcome: C
         return
     if resolved.status == "True":
         yield Event("Normal", EventReason.PROJECT_RESOLVED, resolved.message)
-    elif resolved.status == "False" and after.phase == Phase.FAILED:
+    elif resolved.status == "False" and after.phase == Phase.FAILED and outcome.reason not in _DEADLINES:
         yield Event("Warning", EventReason.PROJECT_RESOLUTION_FAILED, outcome.message)
 
 
 def _of_job(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
     job, had, previous = after.kubernetes, before.kubernetes, before.condition(ConditionType.SUCCEEDED)
-    if outcome.reason == Reason.JOB_DELETED and (previous is None or previous.reason != outcome.reason):
+    known = had.job_uid if had is not None else None
+    replaced = job is not None and known is not None and job.job_uid != known
+    told = previous is not None and previous.reason == Reason.JOB_DELETED
+    if (outcome.reason == Reason.JOB_DELETED or replaced) and not told:
         yield Event("Warning", EventReason.JOB_DELETED, "The Job was deleted, not by mlp")
-    if job is not None and job.job_uid is not None and (had is None or had.job_uid != job.job_uid):
+    if job is not None and job.job_uid is not None and job.job_uid != known:
         yield Event("Normal", EventReason.JOB_CREATED, f"Created Job {job.job_name}")
 
 
 def _of_outcome(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
-    if before.phase == Phase.SUSPENDED and after.phase != Phase.SUSPENDED:
+    if before.phase == Phase.SUSPENDED and outcome.status == "Unknown" and after.phase != Phase.SUSPENDED:
         yield Event("Normal", EventReason.RUN_RESUMED, "spec.suspend is false again")
     match after.phase:
         case Phase.RUNNING:
