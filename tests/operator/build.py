@@ -117,6 +117,7 @@ def job(
     failed: int = 0,
     condition: tuple[str, str] | tuple[str, str, str] | None = None,
     created: float = 0,
+    started: float | None = None,
 ) -> dict[str, Any]:
     """The Job of a run, as its controller has left it.
 
@@ -126,7 +127,7 @@ def job(
     run = project_run() if run is None else run
     body = manifest(run, plan(), image="image", defaults=RULES.defaults, attempts_before=attempts_before, variables=())
     return stored(body, uid=uid, created=created, suspended=suspended) | (
-        {"status": _job_status(failed, condition)}
+        {"status": _job_status(failed, condition, started)}
         | ({} if not deleting else {"metadata": stored(body, uid=uid, created=created)["metadata"] | _deletion(30)})
     )
 
@@ -140,8 +141,10 @@ def stored(body: dict[str, Any], *, uid: str = "job-uid", created: float = 0, su
     return body
 
 
-def _job_status(failed: int, condition: tuple[str, ...] | None) -> dict[str, Any]:
+def _job_status(failed: int, condition: tuple[str, ...] | None, started: float | None) -> dict[str, Any]:
     status: dict[str, Any] = {"failed": failed} if failed else {}
+    if started is not None:
+        status["startTime"] = stamp(started)
     if condition is not None:
         kind, reason, message = (*condition, "told by the Job controller")[:3]
         status["conditions"] = [

@@ -84,6 +84,12 @@ def too_late():
     return world
 
 
+def ran_too_long():
+    world = submitted(working())
+    world.settle(job=job(condition=("FailureTarget", "DeadlineExceeded")), pods=[failed(143, deleting=30)])
+    return world
+
+
 def slow():
     return Working(at(-60))
 
@@ -164,11 +170,8 @@ ROWS = {
         lambda: submitted(pod("Failed", init=ended(66, report("SourceNotFound", "gone")))),
         "False - True False SourceNotFound Failed Failed",
     ),
-    "deadline": (
-        lambda: submitted(failed(143), of=job(failed=1, condition=("FailureTarget", "DeadlineExceeded"))),
-        "False - True False EntryPointFailed Failed Failed",
-    ),
-    "deadline, told in time": (
+    "deadline": (ran_too_long, "False - True False DeadlineExceeded Failed Failed"),
+    "deadline, and no pod left": (
         lambda: submitted(of=job(condition=("FailureTarget", "DeadlineExceeded"))),
         "False - True False DeadlineExceeded Failed Failed",
     ),

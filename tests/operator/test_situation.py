@@ -25,6 +25,7 @@ from tests.operator.build import (
     failed,
     job,
     pod,
+    project_run,
     reading,
     report,
     running,
@@ -275,6 +276,21 @@ VERDICTS = {
 def test_what_the_jobs_own_conditions_add(condition, pods, phase, reason):
     found = reading(*pods, condition=condition)
     assert (found.situation.phase, found.situation.reason) == (phase, reason)
+
+
+# A limit of 100 s; the Job's start, the pod -> reason. The pod's deletion was asked for 30 s before its timestamp.
+TIMES = {
+    "deleted when the time was up": (-130, failed(143, deleting=30), "DeadlineExceeded"),
+    "deleted before": (-129, failed(143, deleting=30), "EntryPointFailed"),
+    "not deleted": (-130, failed(3), "EntryPointFailed"),
+    "the start is not known": (None, failed(143, deleting=30), "EntryPointFailed"),
+}
+
+
+@pytest.mark.parametrize(("start", "of", "reason"), TIMES.values(), ids=TIMES)
+def test_a_pod_that_was_deleted_when_its_time_was_up_ran_too_long(start, of, reason):
+    limited = job(project_run(activeDeadlineSeconds=100), started=start)
+    assert read_job(limited, [of], backoff_limit=0).situation.reason == reason
 
 
 def test_a_condition_that_is_not_true_says_nothing():

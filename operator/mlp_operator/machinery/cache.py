@@ -77,6 +77,7 @@ class Store:
             return False  # a late echo of an object that is known to be deleted
         # managedFields are a third of a small object and nobody here reads them.
         obj["metadata"].pop("managedFields", None)
+        self._forget(key)  # its label may name another owner now
         self._objects[key] = obj
         self._gone.pop(key, None)
         self._owned.setdefault(self.owner_of(obj), set()).add(key)

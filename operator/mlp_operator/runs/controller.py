@@ -6,8 +6,10 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from mlp.errors import UsageError
-from mlp.resources import EventReason, Phase, ProjectRun, ProjectRunStatus, names
+from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, ProjectRunStatus, names
 from mlp_operator.machinery.cluster import JOBS, PODS, ApiError, Resource
 from mlp_operator.machinery.events import Event
 from mlp_operator.runs import status as status_of
@@ -208,7 +210,8 @@ class RunController:
             store.put(left)
 
     async def _write(self, key: Key, body: Object, before: ProjectRunStatus, after: ProjectRunStatus) -> None:
-        patch = status_of.merge_patch(body.get("status") or {}, after.to_dict())
+        # From what we read, not from what is stored: a newer operator's fields are left alone.
+        patch = status_of.merge_patch(before.to_dict(), after.to_dict())
         if not patch:
             return
         try:
@@ -224,8 +227,14 @@ class RunController:
 
     async def _refuse(self, key: Key, body: Object, error: UsageError) -> None:
         """A stored object that our models refuse: written past the schema, or under an older one."""
-        stored = ProjectRunStatus.model_validate(body.get("status") or {})
-        if stored.phase == Phase.FAILED:
+        if body["spec"].get("managedBy") not in (None, names.MANAGED_BY) or "deletionTimestamp" in body["metadata"]:
+            return
+        try:
+            stored = ProjectRunStatus.model_validate(body.get("status") or {})
+        except ValidationError:
+            stored = ProjectRunStatus()
+        outcome = stored.condition(ConditionType.SUCCEEDED)
+        if outcome is not None and outcome.status != "Unknown":
             return
         situation = Situation(Phase.FAILED, error.reason, str(error))
         generation = body["metadata"].get("generation", 0)

@@ -7,10 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mlp.errors import FieldNotSupported, ParameterInvalid, UsageError
+from pydantic import ValidationError
+
+from mlp.errors import FieldNotSupported, ParameterInvalid, ProjectInvalid, UsageError
 from mlp.project import Project
 from mlp.resources import names
 from mlp.resources.plan import Plan, PlannedParameter, PlannedProject, PlannedSource
+from mlp_operator.runs.status import plan_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +102,6 @@ def refuse_unsupported(run: ProjectRun) -> None:
         "spec.backend.kubernetes.podTemplate": kubernetes is not None and kubernetes.pod_template is not None,
         "spec.queueName": spec.queue_name is not None,
         "spec.queuePriorityClassName": spec.queue_priority_class_name is not None,
-        "spec.suspend": spec.suspend,
         **{
             f"spec.parameters[{parameter.name}].valueFrom": parameter.value_from is not None
             for parameter in spec.parameters or ()
@@ -221,3 +223,12 @@ def _fits(plan: Plan) -> None:
             f"The command is too long for a pod: {command} bytes, and {_LONGEST_COMMAND} are possible{name}. "
             "Put large values into a file that the project reads."
         )
+    try:
+        plan_facts(plan)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ProjectInvalid(
+            f"The project does not fit into a ProjectRun's status, which is where a run is described: {place}: "
+            f"{first['msg']}. Shorten it in the MLproject file or in the parameters."
+        ) from None

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from mlp.errors import AuthenticationFailed, MlpError, SourceUnavailable
 from mlp.project import is_project_file
 from mlp.source import Access, Git, Resolution, locate
-from mlp_operator.machinery.cluster import SECRETS, ApiError
+from mlp_operator.machinery.cluster import SECRETS, ApiError, ClusterUnreachable
 from mlp_operator.runs.outcome import Outcome, Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved, plan_run, refuse_unsupported
 
@@ -108,7 +108,7 @@ class Resolver:
             outcome = self._failed(key, AuthenticationFailed(f"{error} {_advice(run)}"))
         except MlpError as error:
             outcome = self._failed(key, error)
-        except ApiError as error:
+        except (ApiError, ClusterUnreachable) as error:
             outcome = self._failed(key, SourceUnavailable(f"The credentials could not be read: {error}"))
         except Exception as error:
             logger.exception("%s/%s: the look-up failed unexpectedly", *key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mlp.resources import names
@@ -115,6 +115,7 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
     if not own:
         return Reading(_without_pod(verdict), attempts=max(1, before + failed))
     pod = own[-1]
+    verdict = verdict or _late_verdict(job, pod)
     ended = pod["status"].get("phase") == "Failed"
     # The Job's count may lag behind the pod's end; the pods themselves are at least as many.
     attempts = before + max(failed + (0 if ended else 1), sum(not _disrupted(each) for each in own), 1)
@@ -174,6 +175,18 @@ def _job_verdict(job: Object) -> tuple[str, str] | None:
             reason = "Complete" if kind == "Complete" else condition.get("reason") or kind
             return reason, condition.get("message") or ""
     return None
+
+
+def _late_verdict(job: Object, pod: Object) -> tuple[str, str] | None:
+    """That the Job's time was up when its pod was deleted: the controller deletes first and says so afterwards."""
+    limit, started = job["spec"].get("activeDeadlineSeconds"), (job.get("status") or {}).get("startTime")
+    deleted = pod["metadata"].get("deletionTimestamp")
+    if limit is None or not started or not deleted:
+        return None
+    grace = timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+    if datetime.fromisoformat(deleted) - grace < datetime.fromisoformat(started) + timedelta(seconds=limit):
+        return None
+    return "DeadlineExceeded", f"its pod was deleted {limit} s after the Job's start"
 
 
 def _without_pod(verdict: tuple[str, str] | None) -> Situation:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlp.resources.plan import Plan
     from mlp_operator.runs.situation import Reading, Situation, Step
 
-__all__ = ["before_job", "merge_patch", "with_job"]
+__all__ = ["before_job", "merge_patch", "plan_facts", "with_job"]
 
 _LONGEST_MESSAGE: Final = 4096
 """Bytes. Six conditions may repeat the first line, and kubectl prints them all."""
@@ -49,7 +49,7 @@ def before_job(
         now: Becomes the time of what changes.
         plan: What was resolved, if it was.
     """
-    facts: dict[str, Any] = _plan_facts(plan) if plan is not None else {}
+    facts: dict[str, Any] = plan_facts(plan) if plan is not None else {}
     if situation.finished:
         ended = stored.completion_time or _whole(now)
         facts["completion_time"] = ended
@@ -68,7 +68,7 @@ def with_job(
 ) -> ProjectRunStatus:
     """The status of a run whose Job is there."""
     pod = reading.pod or {}
-    facts = _plan_facts(plan)
+    facts = plan_facts(plan)
     ended = _whole(reading.completed or now) if reading.situation.finished else None
     steps = [_step(each) for each in reading.steps]
     if ended is not None:
@@ -102,7 +102,12 @@ def merge_patch(stored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any
     return patch
 
 
-def _plan_facts(plan: Plan) -> dict[str, Any]:
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """What a status says about the project.
+
+    Raises:
+        pydantic.ValidationError: Something in the plan is longer, or there is more of it, than the API takes.
+    """
     project, source = plan.project, plan.source
     parameters = tuple(
         ParameterStatus(name=each.name, type=each.type, value=each.value, source=each.source)
