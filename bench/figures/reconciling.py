@@ -72,24 +72,26 @@ def measure() -> Result:
 
 async def _measure(place: ControlPlane) -> Result:
     async with AsyncExitStack() as stack:
+        # Before anything watches: starting it holds up this process.
+        operator = stack.enter_context(Operator.running(place.kubeconfig, place.directory))
         api = await stack.enter_async_context(Api.connect(place.kubeconfig))
         observer = await stack.enter_async_context(Observer.watching(api))
         await stack.enter_async_context(Player.playing(api, observer))
-        with Operator.running(place.kubeconfig, place.directory) as operator:
-            await asyncio.sleep(IDLE)
-            idle = operator.footprint
-            # The project becomes known, and connections are open.
-            await play(Load("known", 1), _body(place, place.repository.branch), api=api, observer=observer)
-            await play(Load("known-pinned", 1), _body(place, place.repository.commit), api=api, observer=observer)
-            measured = [
-                await _runs(load, _body(place, version), api=api, observer=observer, operator=operator)
-                for load, version in (
-                    (STEADY, place.repository.branch),
-                    (PINNED, place.repository.commit),
-                    (BURST, place.repository.branch),
-                )
-            ]
-            end, grumbles = operator.footprint, operator.grumbles()
+        await asyncio.sleep(IDLE)
+        idle = operator.footprint
+        # The project becomes known, and connections are open.
+        await play(Load("known", 1), _body(place, place.repository.branch), api=api, observer=observer)
+        await play(Load("known-pinned", 1), _body(place, place.repository.commit), api=api, observer=observer)
+        measured = [
+            await _runs(load, _body(place, version), api=api, observer=observer, operator=operator)
+            for load, version in (
+                (STEADY, place.repository.branch),
+                (PINNED, place.repository.commit),
+                (BURST, place.repository.branch),
+            )
+        ]
+        end, grumbles = operator.footprint, operator.grumbles()
+        operator.stop()
         like = await api.get(f"{JOBS}/{STEADY.names[0]}")
         bare = {
             load.name: await play(load, lambda name: bare_job(name, like), api=api, observer=observer)

@@ -48,7 +48,7 @@ class Api:
         async with aiohttp.ClientSession(
             base_url=configuration.host,
             connector=aiohttp.TCPConnector(ssl=context, limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, connect=10),
+            timeout=aiohttp.ClientTimeout(total=None),
             raise_for_status=_complain,
             read_bufsize=_LONGEST_LINE,
         ) as session:

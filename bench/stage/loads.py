@@ -21,7 +21,7 @@ __all__ = ["Load", "bare_job", "play", "project_run"]
 
 AT_ONCE: Final = 32
 """Requests in flight while a burst is created."""
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)

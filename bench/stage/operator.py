@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Operator"]
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 60.0
 
 
 class Operator:
@@ -63,12 +63,16 @@ class Operator:
             operator._wait_until_ready()
             yield operator
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            operator.stop()
+
+    def stop(self) -> None:
+        """End it, and wait for that."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     @property
     def footprint(self) -> Footprint:
@@ -98,7 +102,7 @@ class Operator:
             time.sleep(0.05)
 
     def _ask(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
