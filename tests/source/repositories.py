@@ -31,10 +31,15 @@ class Repository:
     def uri(self) -> str:
         return self.path.as_uri()
 
-    def git(self, *arguments: str, **variables: str) -> str:
-        environment = os.environ | AUTHOR | variables
+    def git(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(
-            ["git", *arguments], cwd=self.path, env=environment, check=True, capture_output=True, text=True
+            ["git", *arguments],
+            cwd=self.path,
+            env=os.environ | AUTHOR,
+            check=True,
+            capture_output=True,
+            text=True,
+            input=stdin,
         )
         return done.stdout.strip()
 

@@ -200,8 +200,7 @@ def test_a_server_that_hangs_ends_at_the_deadline_and_leaves_no_process(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("subdirectory", ["", "sub"])
-@pytest.mark.parametrize("filters", [True, False])
+@pytest.mark.parametrize(("subdirectory", "filters"), [("sub", True), ("sub", False), ("", True)])
 def test_a_server_of_protocol_0_serves_tips_and_history(
     server, git, repository, commit, tmp_path, subdirectory, filters
 ):

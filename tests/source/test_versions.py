@@ -87,22 +87,18 @@ def test_a_branch_whose_name_could_be_a_short_commit_is_the_branch(repository, g
 
 def test_a_short_commit_that_several_commits_begin_with_is_refused(tmp_path, git):
     repository = repositories.create(tmp_path / "many")
-    prefixes: dict[str, str] = {}
-    for number in range(4000):
-        # Four digits have 65,536 values: two of a thousand commits share them, and surely two of four thousand.
-        tree = repository.git("hash-object", "-t", "tree", "-w", "/dev/null") if number == 0 else tree  # noqa: F821
-        commit = repository.git("commit-tree", tree, "-m", str(number), GIT_COMMITTER_DATE="1700000000 +0000")
-        repository.git("update-ref", f"refs/heads/b{number}", commit)
-        if commit[:4] in prefixes:
-            break
-        prefixes[commit[:4]] = commit
-    else:
-        pytest.fail("no two commits share four digits")
+    # Four digits have 65,536 values: among two thousand commits some are sure to share them (all but e^-30).
+    author = "committer Ada <ada@example.org> 1700000000 +0000"
+    stream = "".join(f"commit refs/heads/main\n{author}\ndata {len(str(n))}\n{n}\n" for n in range(2000))
+    repository.git("fast-import", "--quiet", stdin=stream)
+    by_prefix: dict[str, list[str]] = {}
+    for commit in repository.git("rev-list", "main").split():
+        by_prefix.setdefault(commit[:4], []).append(commit)
+    prefix, several = next((prefix, commits) for prefix, commits in by_prefix.items() if len(commits) > 1)
     with pytest.raises(SourceInvalid, match="is short for several commits") as caught:
-        git.resolve(repository.uri, commit[:4])
-    assert commit in str(caught.value)
-    assert prefixes[commit[:4]] in str(caught.value)
-    assert git.resolve(repository.uri, commit[:20]).commit == commit
+        git.resolve(repository.uri, prefix)
+    assert all(commit in str(caught.value) for commit in several)
+    assert git.resolve(repository.uri, several[0][:20]).commit == several[0]
 
 
 @pytest.mark.parametrize("version", ["mian", "0123456", "f" * 40, "refs/heads/nix", "refs/pull/1/head", "v1.00"])

@@ -2,28 +2,26 @@
 
 Three operations, each with one deadline, each through the `git` program. Synchronous: callers with an event loop put
 them in a thread. Only checked values reach Git's command line: URIs that mlp.source.location accepted, commits of 40
-hexadecimal digits and full names of refs; a version or a path goes in by standard input, or behind a colon.
+hexadecimal digits and full names of refs; a path goes in by standard input, behind ``--``, or behind a colon.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import SourceInvalid, SourceNotFound, UsageError
 from mlp.source.bringing import bring, clear
-from mlp.source.diagnosis import refused_object, version_not_found
+from mlp.source.commits import look_deeper, look_for
 from mlp.source.files import Snapshot
 from mlp.source.location import project_name, redact
-from mlp.source.program import Outcome
 from mlp.source.session import Session, open_session
 from mlp.source.submodules import bring_submodules
+from mlp.source.trees import contents_of, list_files
 from mlp.source.versions import (
     Refs,
     Resolution,
-    ambiguous,
     check_version,
     is_full_commit,
     is_short_commit,
@@ -31,21 +29,16 @@ from mlp.source.versions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from mlp.source.access import Access
+    from mlp.source.program import Outcome
 
 __all__ = ["Git"]
 
-LARGEST_TEXT: Final = 1 << 20
-"""Bytes of a file that `Git.read` will take into memory."""
-
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REF: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
-_SYMBOLIC_LINK: Final = "120000"
-_GITLINK: Final = "160000"
-_LINKS_FOLLOWED: Final = 8
 
 
 class Git:
@@ -119,8 +112,8 @@ class Git:
                 session.run("remote", "add", "origin", uri, within=repository)
 
             def finish() -> Outcome:
-                tree = _list(session, repository, commit, subdirectory)
-                contents, outcome = _contents(session, repository, tree, wanted)
+                tree = list_files(session, repository, commit, subdirectory)
+                contents, outcome = contents_of(session, repository, tree, wanted)
                 snapshot[:] = [Snapshot(project_name(uri, subdirectory), frozenset(tree), contents)]
                 return outcome
 
@@ -173,11 +166,11 @@ class Git:
         if version is None:
             return refs.default(session.uri)
         if is_full_commit(version):
-            return refs.tip(version) or _look_for(session, version.lower(), refs)
+            return refs.tip(version) or look_for(session, version.lower(), refs)
         if named := refs.named(version, session.uri):
             return named
         if is_short_commit(version):
-            return refs.tip(version) or _look_deeper(session, version.lower(), refs)
+            return refs.tip(version) or look_deeper(session, version.lower(), refs)
         raise refs.unknown(version, session.uri)
 
 
@@ -186,109 +179,6 @@ def _check(commit: str, ref: str | None) -> None:
         raise UsageError(f"'{commit}' is not a full commit ID of 40 hexadecimal digits.")
     if ref is not None and not _REF.fullmatch(ref):
         raise UsageError(f"'{ref}' is not the full name of a ref.")
-
-
-def _look_for(session: Session, commit: str, refs: Refs) -> Resolution:
-    """A full commit ID that no branch or tag stands on."""
-    repository = _bare(session)
-    outcome = session.attempt(
-        "fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "--end-of-options", "origin", commit,
-        within=repository,
-    )  # fmt: skip
-    if outcome.status == 0:
-        # The ID of an annotated tag's own object names the commit that is tagged.
-        peeled = session.attempt("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}", within=repository)
-        if peeled.status == 0:
-            return Resolution(peeled.stdout.decode().strip())
-        raise version_not_found(commit, session.uri, "that is the ID of another object, not of a commit.")
-    if not refused_object(outcome.stderr):
-        raise session.diagnose(outcome)
-    if "not our ref" in outcome.stderr:
-        raise version_not_found(commit, session.uri, "no commit has that ID.")
-    return _look_deeper(session, commit, refs)
-
-
-def _look_deeper(session: Session, prefix: str, refs: Refs) -> Resolution:
-    """A commit ID by its first digits, among all commits that branches and tags lead to."""
-    repository = _bare(session)
-    session.run(
-        "fetch", "--quiet", "--no-tags", "--filter=tree:0", "--end-of-options", "origin",
-        "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", within=repository,
-    )  # fmt: skip
-    objects = session.run("rev-parse", f"--disambiguate={prefix}", within=repository).decode()
-    checked = session.run("cat-file", "--batch-check", within=repository, stdin=objects).decode()
-    commits = [line.split()[0] for line in checked.splitlines() if line.split()[1] == "commit"]
-    if len(commits) > 1:
-        raise ambiguous(prefix, commits)
-    if not commits:
-        raise refs.unknown(prefix, session.uri)
-    leads_there = session.run(
-        "for-each-ref", "--count=1", "--format=%(refname)", f"--contains={commits[0]}", within=repository
-    )
-    return Resolution(commits[0], leads_there.decode().strip() or None)
-
-
-def _bare(session: Session) -> Path:
-    repository = session.directory / "commits"
-    shutil.rmtree(repository, ignore_errors=True)
-    repository.mkdir()
-    session.run("init", "--quiet", "--bare", "--template=", within=repository)
-    session.run("remote", "add", "origin", session.uri, within=repository)
-    return repository
-
-
-def _list(session: Session, repository: Path, commit: str, subdirectory: str) -> dict[str, tuple[str, str]]:
-    """Every file below the project's root: its mode and object, by path."""
-    if subdirectory:
-        entry = session.run("ls-tree", "-z", commit, "--", f"{subdirectory}", within=repository).decode()
-        _check_directory(entry, session.uri, subdirectory)
-    output = session.run("ls-tree", "-r", "-z", f"{commit}:{subdirectory}", within=repository)
-    tree: dict[str, tuple[str, str]] = {}
-    for line in output.decode(errors="surrogateescape").split("\0"):
-        attributes, _, path = line.partition("\t")
-        if path:
-            mode, _, name = attributes.split()
-            tree[path] = mode, name
-    # A submodule is a directory, and what is in it is not known here.
-    return {path: entry for path, entry in tree.items() if entry[0] != _GITLINK}
-
-
-def _check_directory(entry: str, uri: str, subdirectory: str) -> None:
-    kind = entry.split()[1] if entry else ""
-    if kind == "commit":
-        raise SourceInvalid(
-            f"'{subdirectory}' is a submodule of {redact(uri)}. Name the submodule's own repository as the project."
-        )
-    if kind != "tree":
-        why = " (it is a file)" if kind else ""
-        raise SourceNotFound(f"Could not find subdirectory {subdirectory} of {redact(uri)}{why}")
-
-
-def _contents(
-    session: Session, repository: Path, tree: Mapping[str, tuple[str, str]], wanted: Callable[[str], bool]
-) -> tuple[dict[str, bytes], Outcome]:
-    """The contents of the wanted files in the root, and the last call's outcome."""
-    contents: dict[str, bytes] = {}
-    outcome = Outcome(0, b"", "")
-    for name in tree:
-        if "/" in name or not wanted(name):
-            continue
-        path = name
-        for _ in range(_LINKS_FOLLOWED):
-            mode, blob = tree[path]
-            outcome = session.attempt("cat-file", "-s", blob, within=repository)
-            if outcome.status != 0:
-                return contents, outcome
-            if int(outcome.stdout) > LARGEST_TEXT:
-                raise SourceInvalid(f"{name} of {redact(session.uri)} is larger than {LARGEST_TEXT >> 20} MiB.")
-            outcome = session.attempt("cat-file", "blob", blob, within=repository)
-            if mode != _SYMBOLIC_LINK:
-                contents[name] = outcome.stdout
-                break
-            path = normpath(join(dirname(path), outcome.stdout.decode(errors="replace")))
-            if path not in tree:
-                break
-    return contents, outcome
 
 
 def _check_out(session: Session, into: Path, commit: str, ref: str | None, subdirectory: str) -> None:
