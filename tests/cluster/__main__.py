@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     up.add_argument(
         "--kube-api-burst", type=int, default=30, help="kube-controller-manager's own (default: %(default)s)"
     )
-    up.add_argument("--max-pods", type=int, default=300, help="of the node (default: %(default)s)")
+    up.add_argument("--max-pods", type=int, default=250, help="of the node (default: %(default)s)")
     commands.add_parser("down", help="end it and remove everything of it")
     load = commands.add_parser("load", help="load image archives into it")
     load.add_argument("archive", type=Path, nargs="+")

@@ -53,11 +53,14 @@ def api_server() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def cluster(api_server: Cluster) -> Cluster:
+def cluster(request: pytest.FixtureRequest) -> Cluster:
     """A Kubernetes that runs pods."""
-    if not api_server.has_node:
-        raise Missing("this machine runs a control plane alone, no kubelet: run the tests as root to have a node")
-    return api_server
+    if not os.environ.get(EXISTING) and own_kind() != "node":
+        raise Missing("pods need a kubelet, and that needs root: run the tests as root, or set " + EXISTING)
+    running: Cluster = request.getfixturevalue("api_server")
+    if not running.has_node:
+        raise Missing(f"the cluster of {EXISTING} is a control plane alone: it has no kubelet")
+    return running
 
 
 @pytest.fixture
@@ -77,10 +80,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("cluster")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Build Kubernetes before the first test, where no test's timeout runs."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if wanted.isdisjoint({"api_server"}) or os.environ.get(EXISTING) or session.config.option.collectonly:
+    if wanted.isdisjoint({"api_server", "cluster"}) or os.environ.get(EXISTING) or session.config.option.collectonly:
         return
     binaries.directory(own_kind())
 

@@ -53,7 +53,7 @@ class Layout:
     kube_api_qps: float = 20
     kube_api_burst: int = 30
     """kube-controller-manager's limits towards the API server; the defaults are Kubernetes' own."""
-    max_pods: int = 300
+    max_pods: int = 250
 
     @property
     def name(self) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from tests.cluster.layout import SERVICE_IPS
+from tests.cluster import ClusterError
+from tests.cluster.layout import NODE_IP, PAUSE_IMAGE, POD_RANGE, SERVICE_IPS
 
-PAUSE = "mlp.test/pause:1"
+PAUSE = PAUSE_IMAGE
+SERVER = Path(__file__).with_name("answering.py")
 
 
-def pod(name: str, *, image: str, command: list[str] | None = None, run_as_root: bool = False) -> str:
+def pod(name: str, *, image: str, command: list[str] | None = None) -> str:
     context = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
-        "runAsNonRoot": not run_as_root,
-        "runAsUser": 0 if run_as_root else 65532,
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     container = {"name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "securityContext": context}
@@ -27,6 +31,67 @@ def pod(name: str, *, image: str, command: list[str] | None = None, run_as_root:
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
+def output(cluster, namespace, name, command):
+    """What a pod of the runner's image prints."""
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=pod(name, image="mlp.test/runner:1", command=command))
+    cluster.kubectl("-n", namespace, "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=60s")
+    return cluster.kubectl("-n", namespace, "logs", name)
+
+
 def test_a_restricted_pod_becomes_ready(cluster, namespace):
     cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=pod("one", image=PAUSE))
     cluster.kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
+
+
+def test_a_pod_that_is_not_restricted_is_refused(cluster, namespace):
+    careless = json.loads(pod("careless", image=PAUSE))
+    del careless["spec"]["containers"][0]["securityContext"]
+    with pytest.raises(ClusterError, match="violates PodSecurity"):
+        cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(careless))
+
+
+def test_both_images_are_on_the_node(cluster, images):
+    assert {image.name for image in images} <= set(cluster.images())
+
+
+def test_a_pod_reaches_a_server_that_a_test_has_started(cluster, images, namespace):
+    ip = SERVICE_IPS[3]
+    server = cluster.serve(str(SERVER), ip, "8000", ip=ip, port=8000)
+    fetch = f"import urllib.request as r; print(r.urlopen('http://{ip}:8000').read().decode())"
+    hello, client = output(cluster, namespace, "client", ["python", "-c", fetch]).split()
+    assert hello == "hello"
+    assert ipaddress.ip_address(client) in ipaddress.ip_network(POD_RANGE)
+    server.stop()
+    assert not cluster.takes_connections(ip, 8000)
+
+
+def test_this_machine_reaches_such_a_server_through_a_port_of_its_own(cluster):
+    ip = SERVICE_IPS[2]
+    cluster.serve(str(SERVER), ip, "8000", ip=ip, port=8000)
+    local = cluster.forward(ip, 8000)
+    with urllib.request.urlopen(f"http://127.0.0.1:{local}", timeout=10) as answer:
+        assert answer.read() == f"hello {ip}".encode()
+
+
+def test_a_server_that_does_not_start_says_why(cluster):
+    with pytest.raises(ClusterError, match=r"(?s)does not listen on 10\.96\.255\.10:8001.*invalid literal"):
+        cluster.serve(str(SERVER), SERVICE_IPS[0], "eight thousand", ip=SERVICE_IPS[0], port=8001)
+
+
+def test_a_pod_reaches_the_api_server(cluster, images, namespace):
+    ask = "import urllib.request as r, ssl; print(r.urlopen('https://10.96.0.1/version', context=ssl._create_unverified_context()).status)"
+    assert output(cluster, namespace, "asker", ["python", "-c", ask]) == "200\n"
+
+
+def test_a_pod_has_no_way_out_of_the_cluster(cluster, images, namespace):
+    attempt = (
+        "import socket\n"
+        "try: socket.create_connection(('192.0.2.1', 80), 5)\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    assert output(cluster, namespace, "prisoner", ["python", "-c", attempt]) == "Network is unreachable\n"
+
+
+def test_the_node_is_the_one_of_the_layout(cluster):
+    address = "jsonpath={.items[*].status.addresses[?(@.type=='InternalIP')].address}"
+    assert cluster.kubectl("get", "nodes", "-o", address) == NODE_IP

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_LAYERS: Final = 150
 """Images in buildah's store, layers counted, beyond which it is started anew: each change of code leaves some behind."""
+KEPT: Final = 3
+"""Archives of each kind that are kept: several checkouts may share the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def build(image: Image) -> Path:
     images = cache_directory() / "images"
     done = images / f"{image.short}-{key(image)}.tar"
     if done.exists():
+        done.touch()  # it is of use: others go first
         return done
     if not packages.is_root():
         raise packages.Missing("images are built as root (mmdebstrap and buildah make mounts)")
@@ -57,12 +60,16 @@ def build(image: Image) -> Path:
     images.mkdir(parents=True, exist_ok=True)
     with (images / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
+        while not done.exists():
             print(f"building {image.name}", file=sys.stderr, flush=True)
-            _build(image, done)
-            for old in images.glob(f"{image.short}-*.tar"):
-                if old != done:
-                    old.unlink()
+            unfinished = _build(image, images / f".{image.short}.tar")
+            # Somebody may be editing: an archive must have what its name says.
+            after = images / f"{image.short}-{key(image)}.tar"
+            if after == done:
+                unfinished.replace(done)
+            done = after
+        _drop_old(images, f"{image.short}-*.tar")
+        _drop_old(images, "base-*.tar")
     return done
 
 
@@ -85,7 +92,12 @@ def inputs(image: Image) -> list[Path]:
     return files
 
 
-def _build(image: Image, done: Path) -> None:
+def _drop_old(images: Path, pattern: str) -> None:
+    for old in sorted(images.glob(pattern), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        old.unlink()
+
+
+def _build(image: Image, archive: Path) -> Path:
     store = _Store(cache_directory() / "buildah")
     store.start_anew_when_full()
     base_name = f"mlp.test/base:{base.key()}"
@@ -94,14 +106,10 @@ def _build(image: Image, done: Path) -> None:
     arguments = ["--isolation=chroot", "--layers", "--pull-never", f"--build-arg=BASE={base_name}"]
     with _secrets() as secrets:
         store.run("build", *arguments, *secrets, f"--file={image.dockerfile}", f"--tag={image.name}", str(REPOSITORY))
-    unfinished = done.with_name(f".{done.name}")
-    unfinished.unlink(missing_ok=True)
-    try:
-        # Not OCI's own archive: buildah would compress its layers, which takes longer than all the rest.
-        store.run("push", "--quiet", image.name, f"docker-archive:{unfinished}:{image.name}")
-        unfinished.replace(done)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    archive.unlink(missing_ok=True)
+    # Not OCI's own archive: buildah would compress its layers, which takes longer than all the rest.
+    store.run("push", "--quiet", image.name, f"docker-archive:{archive}:{image.name}")
+    return archive
 
 
 @contextmanager
