@@ -34,3 +34,16 @@ format: setup ## Format the code, mend what ruff can mend
 
 crds: setup ## Generate crds/ from the models
 	$(PY) -m mlp.resources
+
+cluster-up: setup ## Start a Kubernetes here, without Docker (as root), and say how to use it
+	@kubeconfig=$$($(PY) -m tests.cluster up) && echo "export KUBECONFIG=$$kubeconfig"
+
+cluster-down: setup ## End it, and remove everything of it
+	@$(PY) -m tests.cluster down
+
+kind-up: ## The same for people with Docker: a kind cluster with the operator in it
+	kind create cluster --config kind-config.yaml --wait 120s
+	docker build -f runner/Dockerfile -t mlp-runner:0.1.0 .
+	docker build -f operator/Dockerfile -t mlp-operator:0.1.0 .
+	kind load docker-image mlp-runner:0.1.0 mlp-operator:0.1.0 --name mlp
+	kubectl --context kind-mlp apply -f crds -f deploy/operator.yaml
