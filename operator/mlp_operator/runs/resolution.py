@@ -3,7 +3,8 @@
 Look-ups run in threads, so many at a time as the settings say; each ends at its deadline. A burst of runs of one
 repository asks the server twice, not once a run: a look-up answers every run that was there before it began, and never
 one that came later, which may be meant to see what has just been pushed. What a commit holds never changes and is
-kept. Neither is ever shared between credentials.
+kept. Neither is ever shared between credentials. No server gets more than half of the threads, so one that hangs
+does not keep runs from the others.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import logging
 import shutil
 import tempfile
 import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mlp.errors import AuthenticationFailed, MlpError, SourceUnavailable
 from mlp.project import is_project_file
 from mlp.source import Access, Git, Resolution, locate
+from mlp.source.location import transport
 from mlp_operator.machinery.cluster import SECRETS, ApiError, ClusterUnreachable
 from mlp_operator.runs.outcome import Outcome, Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved, plan_run, refuse_unsupported
+from mlp_operator.runs.sharing import Batches, Kept, Shares
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+    from collections.abc import AsyncIterator, Callable, Hashable
 
     from mlp.resources import ProjectRun
     from mlp.source import Location, Snapshot
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolver"]
 
-_KEPT_SNAPSHOTS: Final = 512
+_KEPT: Final = 32 << 20
+"""Bytes of all kept snapshots together. A large repository's paths take as much as hundreds of small ones."""
 _FIRST_RETRY: Final = 2.0
 _LAST_RETRY: Final = 120.0
 
@@ -70,8 +73,9 @@ class Resolver:
         self._outcomes: dict[Key, tuple[str, Outcome]] = {}
         self._failures: dict[Key, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refs: _Batches[Resolution] = _Batches()
-        self._snapshots: _Kept[Snapshot] = _Kept(_KEPT_SNAPSHOTS)
+        self._refs: Batches[Resolution] = Batches()
+        self._snapshots: Kept[Snapshot] = Kept(_KEPT, weigh=_size)
+        self._shares = Shares(max(1, settings.resolvers // 2))
 
     def outcome(self, key: Key, uid: str) -> Outcome | None:
         """What is known about a run; None if nobody has asked."""
@@ -134,9 +138,11 @@ class Resolver:
             found = await self._commit(run, git, location, scope)
             snapshot = await self._snapshots.get(
                 (scope, location.uri, found.commit, location.subdirectory),
-                lambda: self._in_thread(self._read, git, location, found),
+                lambda: self._ask(location, self._read, git, location, found),
             )
-        return plan_run(
+        # YAML of a quarter of a megabyte takes a second, in which nothing else would happen.
+        return await asyncio.to_thread(
+            plan_run,
             run,
             uri=location.uri,
             subdirectory=location.subdirectory,
@@ -152,7 +158,7 @@ class Resolver:
         if source is not None and source.commit is not None:
             return Resolution(commit=source.commit, ref=None, version=version)
         return await self._refs.ask(
-            (scope, location.uri, version), lambda: self._in_thread(git.resolve, location.uri, version)
+            (scope, location.uri, version), lambda: self._ask(location, git.resolve, location.uri, version)
         )
 
     @staticmethod
@@ -194,8 +200,9 @@ class Resolver:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+    async def _ask(self, location: Location, question: Callable[..., T], *args: object) -> T:
+        async with self._shares.of(transport(location.uri)):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
 
 
 def _advice(run: ProjectRun) -> str:
@@ -203,6 +210,11 @@ def _advice(run: ProjectRun) -> str:
     if reference is None:
         return "Name a Secret with credentials in spec.project.authSecretRef of a new ProjectRun."
     return f"Check the Secret {reference.name} of spec.project.authSecretRef, then create a new ProjectRun."
+
+
+def _size(snapshot: Snapshot) -> int:
+    """Bytes in memory, more or less: Python adds some 50 to each text, and a set a few words."""
+    return 1000 + sum(len(path) + 100 for path in snapshot.paths) + sum(map(len, snapshot.contents.values()))
 
 
 def _write_secret(secret: dict[str, Any], directory: Path, name: str) -> None:
@@ -216,54 +228,3 @@ def _write_secret(secret: dict[str, Any], directory: Path, name: str) -> None:
         path = directory / key
         path.touch(mode=0o600)
         path.write_bytes(content)
-
-
-class _Batches(Generic[T]):
-    """Asks a question for many at once: whoever comes while it is being asked waits for the next time."""
-
-    def __init__(self) -> None:
-        self._asking: dict[Hashable, asyncio.Task[T]] = {}
-        self._next: dict[Hashable, asyncio.Task[T]] = {}
-
-    async def ask(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
-        if key in self._next:
-            return await asyncio.shield(self._next[key])
-        task = asyncio.create_task(self._after(self._asking.get(key), key, question))
-        self._next[key] = task
-        return await asyncio.shield(task)
-
-    async def _after(self, before: asyncio.Task[T] | None, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
-        if before is not None:
-            await asyncio.wait([before])
-        task = self._asking[key] = self._next.pop(key)
-        try:
-            return await question()
-        finally:
-            if self._asking.get(key) is task:
-                del self._asking[key]
-
-
-class _Kept(Generic[T]):
-    """Keeps answers that never change, the most recently used ones; asks once for many."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._tasks: OrderedDict[Hashable, asyncio.Task[T]] = OrderedDict()
-
-    async def get(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
-        task = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = asyncio.ensure_future(_started(question))
-            while len(self._tasks) > self._most:
-                self._tasks.popitem(last=False)
-        self._tasks.move_to_end(key)
-        try:
-            return await asyncio.shield(task)
-        except BaseException:
-            if task.done() and self._tasks.get(key) is task:
-                del self._tasks[key]  # a failure is no answer
-            raise
-
-
-async def _started(question: Callable[[], Awaitable[T]]) -> T:
-    return await question()
