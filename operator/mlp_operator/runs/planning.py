@@ -218,9 +218,11 @@ def _fits(plan: Plan) -> None:
     whole = len(plan.to_json().encode())
     if command > _LONGEST_COMMAND or whole > _LONGEST_PLAN:
         longest = max(plan.project.parameters, key=lambda each: len(each.value), default=None)
+        size, limit = (command, _LONGEST_COMMAND) if command > _LONGEST_COMMAND else (whole, _LONGEST_PLAN)
+        what = "command" if command > _LONGEST_COMMAND else "command with its parameters"
         name = f", the longest being {longest.name} ({len(longest.value.encode())} bytes)" if longest else ""
         raise ParameterInvalid(
-            f"The command is too long for a pod: {command} bytes, and {_LONGEST_COMMAND} are possible{name}. "
+            f"The {what} is too long for a pod: {size} bytes, and {limit} are possible{name}. "
             "Put large values into a file that the project reads."
         )
     try:
