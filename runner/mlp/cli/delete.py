@@ -50,6 +50,4 @@ def _wait(cluster: Cluster, name: str, timeout: float | None) -> None:
     except RunNotFound:
         return
     except WaitTimedOut:
-        raise WaitTimedOut(
-            f"ProjectRun '{name}' is being deleted, and is not gone after {timeout:g} seconds."
-        ) from None
+        raise WaitTimedOut(f"ProjectRun '{name}' is being deleted, and is not gone after {timeout:g} s.") from None

@@ -45,7 +45,8 @@ def _lines(run: ProjectRun) -> Iterator[tuple[str, str]]:
     yield "Name", run.name
     yield "Namespace", run.namespace
     yield "Created", f"{age(run.created)} ago"
-    yield "Phase", status.phase or "Pending (no operator has looked at it yet)"
+    unseen = " (no operator has looked at it yet)" if status.observed_generation in {None, -1} else ""
+    yield "Phase", f"{status.phase or 'Pending'}{unseen}"
     if succeeded := status.condition("Succeeded"):
         yield "Reason", succeeded.reason
         if succeeded.message:

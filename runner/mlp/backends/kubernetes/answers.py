@@ -34,11 +34,9 @@ def translated(server: str) -> Iterator[None]:
     try:
         yield
     except ApiException as answer:
-        raise _error(answer) from None
+        raise _error(answer, server) from None
     except (HTTPError, OSError) as silence:
-        raise ClusterUnreachable(
-            f"The cluster at {server} cannot be reached ({_why(silence)}). Check the network and the kubeconfig."
-        ) from None
+        raise _unreachable(server, _why(silence)) from None
 
 
 def _why(silence: Exception) -> str:
@@ -47,11 +45,19 @@ def _why(silence: Exception) -> str:
     return text.rpartition(">: ")[2] or type(silence).__name__
 
 
-def _error(answer: ApiException) -> MlpError:
+def _unreachable(server: str, why: str) -> ClusterUnreachable:
+    return ClusterUnreachable(
+        f"The cluster at {server} cannot be reached ({why}). Check the network and the kubeconfig."
+    )
+
+
+def _error(answer: ApiException, server: str) -> MlpError:
     status = _status(answer)
     message = status.get("message") or f"{answer.reason or 'no reason given'} (HTTP {answer.status})"
     details = status.get("details") or {}
     match answer.status:
+        case 0 | None:  # the client's own, around a failed handshake
+            return _unreachable(server, message.removesuffix(" (HTTP 0)").replace("\n", ": "))
         case 401:
             return AuthenticationFailed(
                 "The cluster does not accept the kubeconfig's credentials. Log in again, or choose another --context."

@@ -205,7 +205,7 @@ class Cluster:
                     raise
                 time.sleep(1)
             if time.monotonic() >= deadline:
-                raise WaitTimedOut(f"ProjectRun '{name}' has not ended in {timeout:g} seconds. It goes on.")
+                raise WaitTimedOut(f"ProjectRun '{name}' has not ended in {timeout:g} s. It goes on.")
 
     def pods(self, run: str) -> list[Object]:
         """The pods of a ProjectRun, in the order of their creation."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, Final
 
+import urllib3
 import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
+from urllib3.exceptions import InsecureRequestWarning
 
 from mlp.errors import ClusterError, UsageError
 
@@ -43,6 +46,9 @@ def connect(*, kubeconfig: str | None = None, context: str | None = None) -> tup
         raise UsageError(f"There is no kubeconfig ({path}), so no context '{context}' either.")
     else:
         namespace = _from_pod(settings, path)
+    if not settings.verify_ssl:
+        # The kubeconfig asks for it, and kubectl does not complain about it either.
+        urllib3.disable_warnings(InsecureRequestWarning)
     return ApiClient(configuration=settings), namespace
 
 
@@ -57,9 +63,17 @@ def _from_kubeconfig(settings: Configuration, path: str, context: str | None) ->
         contexts, current = config.list_kube_config_contexts(config_file=path)
     # The loader trusts what it reads: a wrong file makes it stumble over whatever is missing.
     except (config.ConfigException, yaml.YAMLError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise UsageError(f"The kubeconfig {path} cannot be used: {error}") from None
+        raise UsageError(_complaint(path, context, error)) from None
     chosen: dict[str, Any] = next((entry for entry in contexts if entry["name"] == context), current)
     return str(chosen["context"].get("namespace") or "default")
+
+
+def _complaint(path: str, context: str | None, error: Exception) -> str:
+    if context is not None and f"name {context} in" in str(error):
+        with contextlib.suppress(config.ConfigException):
+            names = ", ".join(entry["name"] for entry in config.list_kube_config_contexts(config_file=path)[0])
+            return f"The kubeconfig {path} has no context '{context}'. It has: {names}."
+    return f"The kubeconfig {path} cannot be used: {error}"
 
 
 def _from_pod(settings: Configuration, path: str) -> str:

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from mlp.errors import ClusterError, ClusterUnreachable, RunNotFound, UsageError
 from mlp.resources import ConditionType, ProjectRun
 from mlp.resources.names import FETCH_CONTAINER, MAIN_CONTAINER, PREPARE_CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlp.backends.kubernetes.cluster import Cluster
 
 __all__ = ["LogLine", "read_logs"]
 
 Object = dict[str, Any]
+Answer = TypeVar("Answer")
 
 _PAUSE: Final = 0.5
 """Seconds between two looks at a pod whose next container has not started."""
+_PATIENCE: Final = 60.0
+"""Seconds that the cluster may be silent while we follow."""
 _ENVIRONMENT: Final = "environment"
 _CONTAINERS_OF_STEP: Final = {
     # Where a step runs depends on whether credentials are mounted: the first of these that the pod has.
@@ -71,8 +74,9 @@ def read_logs(cluster: Cluster, run: str, *, follow: bool, source: str | None = 
     seen = {pod["metadata"]["uid"] for pod in pods[:-1]}
     while True:
         # The run first, its pods second: if it has ended by now, no pod can come that is not among them.
-        ended = _has_ended(cluster, run)
-        pod = next((pod for pod in cluster.pods(run) if pod["metadata"]["uid"] not in seen), None)
+        ended = _patiently(lambda: _has_ended(cluster, run))
+        pods = _patiently(lambda: cluster.pods(run))
+        pod = next((pod for pod in pods if pod["metadata"]["uid"] not in seen), None)
         if pod is not None:
             seen.add(pod["metadata"]["uid"])
             yield from _of_pod(cluster, pod, source, follow=True)
@@ -115,7 +119,9 @@ def _chosen(names: list[str], source: str | None) -> list[str]:
 
 def _of_container(cluster: Cluster, pod: str, container: str, *, follow: bool) -> Iterator[LogLine]:
     last = ""
-    while (state := _state(cluster, pod, container)) != "gone":
+    patience = time.monotonic() + _PATIENCE
+    while (state := _patiently(lambda: _state(cluster, pod, container))) != "gone":
+        whole = state == "never"
         if state in {"running", "terminated"}:
             try:
                 for line in cluster.container_log(pod, container, follow=follow, since_seconds=_seconds_since(last)):
@@ -124,13 +130,27 @@ def _of_container(cluster: Cluster, pod: str, container: str, *, follow: bool) -
                     if _comparable(moment) > _comparable(last):
                         last = moment
                         yield LogLine(container, text)
-            except ClusterUnreachable:
-                if not follow:
+                # What ended before this reading has been read whole; what ran then may have written since.
+                whole = state == "terminated"
+                patience = time.monotonic() + _PATIENCE
+            except ClusterError:
+                if not follow or time.monotonic() > patience:
                     raise
-        # What ended before this reading has been read whole; what ran then may have written since.
-        if state in {"terminated", "never"} or not follow:
+        if whole or not follow:
             return
         time.sleep(_PAUSE)
+
+
+def _patiently(ask: Callable[[], Answer]) -> Answer:
+    """Ask the cluster, and again if it is silent, for a while."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return ask()
+        except ClusterUnreachable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _state(cluster: Cluster, pod: str, container: str) -> str:
