@@ -1,7 +1,7 @@
 """A real Kubernetes for the tests and for developers, without Docker: `python -m tests.cluster up`.
 
-One node in namespaces of its own (as root), or the control plane alone (as anyone). This package knows nothing of mlp: tests
-bring their images, manifests and servers.
+One node in namespaces of its own (as root), or the control plane alone (as anyone). This package knows nothing of mlp:
+tests bring their images, manifests and servers.
 
     keeper     ends everything when its owner is gone
     └─ unshare ── box     first process of the namespaces: etcd, API server, kubelet, containerd, … are its children

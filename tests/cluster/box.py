@@ -1,8 +1,9 @@
 """The first process of a test node's own network, mount, pid, uts and ipc namespaces.
 
-Prepares the namespaces, starts every component, says "ready" on standard output, then reaps. When it ends (the keeper kills it, or
-dies) the kernel ends every process, mount and interface of the cluster with it. What is not namespaced (the kernel's global
-settings, directories that programs insist on) is covered, so that the machine outside does not change.
+Prepares the namespaces, starts every component, says "ready" on standard output, then reaps. When it ends (the keeper
+kills it, or dies) the kernel ends every process, mount and interface of the cluster with it. What is not namespaced
+(the kernel's global settings, directories that programs insist on) is covered, so that the machine outside does not
+change.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TUNABLES: Final = {
     "kernel/keys/root_maxkeys": 1000000,
     "kernel/keys/root_maxbytes": 25000000,
 }
-"""What kubelet sets for the whole machine. It finds these values in files of ours instead and leaves the machine alone."""
+"""What kubelet sets for the whole machine. It finds these values in files of ours instead, and has nothing to set."""
 
 
 def run(*command: str) -> None:

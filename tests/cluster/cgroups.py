@@ -1,4 +1,4 @@
-"""The cgroups of one cluster, in every hierarchy of the machine: making them for kubelet, and removing all below them."""
+"""The cgroups of one cluster, in every hierarchy of the machine: made for kubelet, removed with all below them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A test cluster, as tests and people use it: start or find one, ask it with kubectl, load images, put servers into its network."""
+"""A test cluster, as tests and people use it.
+
+Start or find one, ask it with kubectl, load images, put servers into its network. What keeps it alive and what runs in
+it is the business of other modules.
+"""
 
 from __future__ import annotations
 

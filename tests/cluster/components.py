@@ -1,4 +1,4 @@
-"""The command lines of the cluster's programs, and starting them. What they need is a Layout and the addresses to use."""
+"""The command lines of the cluster's programs, and starting them: from a Layout and the addresses to use."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The test session's cluster, as pytest fixtures: one a session, started by the first test that asks, gone with the session.
+"""The test session's cluster, as pytest fixtures: started by the first test that asks, gone with the session.
 
-`cluster` runs pods; `api_server` is the same cluster where there is one, and a control plane alone on a machine that cannot run
-pods. What a machine lacks skips the tests that need it, saying what is missing; in CI (the variable CI) it fails them.
+`cluster` runs pods; `api_server` is the same cluster where there is one, and a control plane alone on a machine that
+cannot run pods. What a machine lacks skips the tests that need it, saying what is missing; in CI (the variable CI) it
+fails them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`python inside.py PID COMMAND...`: run a command in the network of a test cluster, whose first process is PID.
 
 The command also becomes one of the cluster's processes (its pid namespace), so it cannot outlive the cluster; and it is
-killed with this program, which passes on SIGTERM and SIGINT and ends with the command's exit code. Files are the machine's.
+killed with this program, which passes on SIGTERM and SIGINT and ends with the command's exit code. Files are the
+machine's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.cluster.lifeline import die_with_parent, enter  # noqa: E402 -- run as a file, from any directory
+from tests.cluster.lifeline import die_with_parent, enter
 
 
 def main(pid: int, command: list[str]) -> int:

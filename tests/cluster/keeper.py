@@ -1,9 +1,9 @@
 """`python -m tests.cluster.keeper LAYOUT owned|free`: the process that has a cluster started, and takes it away again.
 
-It lives outside the cluster's namespaces and in a session of its own. It says "ready" on standard output, or why not. It ends on
-SIGTERM, when a component has ended, and, where it is `owned`, when its standard input ends: then its owner is gone, by whatever
-death. Ending, it removes everything: processes, cgroups, files. If it is itself killed, the kernel ends the processes, and
-the next start or stop under the same directory removes the rest.
+It lives outside the cluster's namespaces and in a session of its own. It says "ready" on standard output, or why not.
+It ends on SIGTERM, when a component has ended, and, where it is `owned`, when its standard input ends: then its owner
+is gone, by whatever death. Ending, it removes everything: processes, cgroups, files. If it is itself killed, the kernel
+ends the processes, and the next start or stop under the same directory removes the rest.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tests.cluster.starting import children, start
 KILL_PATIENCE: Final = 20.0
 
 
-class Ended(BaseException):  # noqa: N818 -- it is no error: SIGTERM came, and nothing on the way may take it for one
-    """This process has been told to end."""
+class Ended(BaseException):
+    """This process has been told to end. Not an Exception: nothing on the way may take it for an error."""
 
 
 def kill_children() -> None:

@@ -1,7 +1,7 @@
 """What one test cluster is: where it lives, what it is called, which addresses it has.
 
-Everything here is derived from a directory and a few numbers, so that a developer's cluster and the one of a test session
-can live side by side. Nothing here starts anything or touches the disk.
+Everything here is derived from a directory and a few numbers, so that a developer's cluster and the one of a test
+session can live side by side. Nothing here starts anything or touches the disk.
 """
 
 from __future__ import annotations

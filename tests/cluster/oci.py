@@ -1,4 +1,4 @@
-"""Write an OCI image archive of one layer with one program in it: what a cluster without a registry needs for its pause image.
+"""Write an OCI image archive with one program in it: a pause image for a cluster without a registry.
 
 Deterministic: the same program gives the same bytes.
 """

@@ -1,4 +1,4 @@
-"""Starting the two kinds of cluster as children of this process (the keeper): a node in namespaces, or a control plane."""
+"""Starting a cluster as children of this process (the keeper): a node in namespaces, or a control plane."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ def outside() -> dict[str, object]:
     firewall = subprocess.run([find("iptables"), "-S"], capture_output=True, text=True, check=False)
     nat = subprocess.run([find("iptables"), "-t", "nat", "-S"], capture_output=True, text=True, check=False)
     return {
-        "interfaces": sorted(os.listdir("/sys/class/net")),
+        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "firewall": firewall.stdout + nat.stdout,
         "kernel": {name: (Path("/proc/sys") / name).read_text() for name in TUNABLES},
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
         "host name": os.uname().nodename,
-        "directories": {name: sorted(os.listdir(name)) for name in DIRECTORIES if Path(name).is_dir()},
+        "directories": {name: sorted(Path(name).iterdir()) for name in DIRECTORIES if Path(name).is_dir()},
         "namespaces": [line for line in Path("/proc/mounts").read_text().splitlines() if "nsfs" in line],
     }
 
@@ -80,18 +80,22 @@ def wait_until_gone(pid: int) -> None:
 @pytest.fixture
 def owner():
     """Start a process that owns a cluster of a kind; whatever the test does, both are gone afterwards."""
-    processes = []
+    processes, bases = [], []
 
     def begin(kind):
         command = [sys.executable, "-m", "tests.cluster.owner", kind]
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
         processes.append(process)
-        return process, json.loads(process.stdout.readline())
+        found = json.loads(process.stdout.readline())
+        bases.append(Path(found["base"]))
+        return process, found
 
     yield begin
     for process in processes:
         process.kill()
         process.communicate()
+    for base in bases:
+        stop(base)
 
 
 def test_a_node_whose_owner_is_killed_leaves_nothing(owner):

@@ -54,7 +54,8 @@ def test_both_images_are_on_the_node(cluster, images):
     assert {image.name for image in images} <= set(cluster.images())
 
 
-def test_a_pod_reaches_a_server_that_a_test_has_started(cluster, images, namespace):
+@pytest.mark.usefixtures("images")
+def test_a_pod_reaches_a_server_that_a_test_has_started(cluster, namespace):
     ip = SERVICE_IPS[3]
     server = cluster.serve(str(SERVER), ip, "8000", ip=ip, port=8000)
     fetch = f"import urllib.request as r; print(r.urlopen('http://{ip}:8000').read().decode())"
@@ -78,12 +79,19 @@ def test_a_server_that_does_not_start_says_why(cluster):
         cluster.serve(str(SERVER), SERVICE_IPS[0], "eight thousand", ip=SERVICE_IPS[0], port=8001)
 
 
-def test_a_pod_reaches_the_api_server(cluster, images, namespace):
-    ask = "import urllib.request as r, ssl; print(r.urlopen('https://10.96.0.1/version', context=ssl._create_unverified_context()).status)"
+@pytest.mark.usefixtures("images")
+def test_a_pod_reaches_the_api_server(cluster, namespace):
+    ask = (
+        "import ssl, urllib.request as r\n"
+        "authority = '/var/run/secrets/kubernetes.io/serviceaccount/ca.crt'\n"
+        "context = ssl.create_default_context(cafile=authority)\n"
+        "print(r.urlopen('https://10.96.0.1/version', context=context).status)"
+    )
     assert output(cluster, namespace, "asker", ["python", "-c", ask]) == "200\n"
 
 
-def test_a_pod_has_no_way_out_of_the_cluster(cluster, images, namespace):
+@pytest.mark.usefixtures("images")
+def test_a_pod_has_no_way_out_of_the_cluster(cluster, namespace):
     attempt = (
         "import socket\n"
         "try: socket.create_connection(('192.0.2.1', 80), 5)\n"

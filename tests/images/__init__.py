@@ -2,7 +2,8 @@
 
     python -m tests.images build     prints the archives' paths; `python -m tests.cluster load` takes them
 
-The base is Debian, put together by mmdebstrap from packages; buildah runs the Dockerfiles on it. Both are cached by content.
+The base is Debian, put together by mmdebstrap from packages; buildah runs the Dockerfiles on it. Both are cached by
+content.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The base image of the tests: the packages that python:3.12-slim and the Dockerfiles would bring, without a registry."""
+"""The tests' base image: the packages that python:3.12-slim and the Dockerfiles would bring, without a registry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PACKAGES: Final = (
 OPTIONS: Final = (
     "--variant=minbase",
     *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "info", "locale", "man")),
-    # perl's library: a fifth of the whole, and only some of git's own scripts would use it. Packages being set up do, hence at the end.
+    # perl's library: a fifth of the whole, and only some of git's own scripts would use it. Packages that are being set
+    # up do, so it goes at the end.
     "--customize-hook=rm -r $1/usr/share/perl $1/usr/lib/*/perl",
 )
 

@@ -1,7 +1,7 @@
 """Building an image from its Dockerfile with buildah, unless its inputs are those of last time.
 
-An image is named by a hash of all that goes into it, so a build with nothing changed costs the reading of some files. buildah's
-store keeps the layers below: a change of our own code rebuilds the package's layer alone.
+An image is named by a hash of all that goes into it, so a build with nothing changed costs the reading of some files.
+buildah's store keeps the layers below: a change of our own code rebuilds the package's layer alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_LAYERS: Final = 150
-"""Images in buildah's store, layers counted, beyond which it is started anew: each change of code leaves some behind."""
+"""Images in buildah's store, layers counted, beyond which it is started anew: changes of code leave some behind."""
 KEPT: Final = 3
 """Archives of each kind that are kept: several checkouts may share the cache."""
 
@@ -115,7 +115,7 @@ def _build(image: Image, archive: Path) -> Path:
 @contextmanager
 def _secrets() -> Iterator[list[str]]:
     """Files that tell a build how to reach the package index, as arguments of buildah; no image has them."""
-    found = index.settings()
+    found = index.settings(index.files(Path.home()))
     certificates = index.certificates(found)
     with tempfile.TemporaryDirectory() as directory:
         conf = Path(directory) / "pip.conf"
