@@ -124,6 +124,7 @@ def plan_run(
     ref: str | None,
     files: ProjectFiles,
     protocols: tuple[str, ...],
+    other_hosts: bool = False,
 ) -> Resolved:
     """Read the project, type its parameters, form its command.
 
@@ -135,6 +136,7 @@ def plan_run(
         ref: The full ref that the version named.
         files: The project's files at that commit.
         protocols: The transports that Git may use in the pod.
+        other_hosts: Whether submodules may come from other hosts.
 
     Raises:
         ProjectError: The project or the parameters are at fault.
@@ -154,6 +156,7 @@ def plan_run(
             subdirectory=subdirectory,
             submodules=run.spec.project.submodules,
             protocols=protocols,
+            other_hosts=other_hosts,
             credentials=run.spec.project.auth_secret_ref is not None,
         ),
         project=_planned(invocation, manager),

@@ -150,6 +150,7 @@ class Resolver:
             ref=found.ref,
             files=snapshot,
             protocols=self._settings.git_protocols,
+            other_hosts=self._settings.git_other_hosts,
         )
 
     async def _commit(self, run: ProjectRun, git: Git, location: Location, scope: Hashable) -> Resolution:

@@ -5,46 +5,50 @@ Names and shapes only: what a field makes happen is the operator's and the backe
 
 from __future__ import annotations
 
-from mlp.resources.conditions import ConditionType, EventReason, Phase, Reason
-from mlp.resources.databricks import DatabricksBackend, DatabricksCluster, DatabricksServerless
-from mlp.resources.pod import (
-    EnvironmentVariable,
-    KubernetesBackend,
-    LocalObjectReference,
-    ResourceRequirements,
-    Toleration,
-    Volume,
-    VolumeMount,
-)
-from mlp.resources.projectrun import ObjectMeta, ProjectRun
-from mlp.resources.spec import (
-    Backend,
-    Bundle,
-    DataAccess,
-    Environment,
-    EnvironmentCache,
-    Experiment,
-    KeySelector,
-    Parameter,
-    ParameterSource,
-    ProjectRunSpec,
-    ProjectSource,
-    Retention,
-    Tag,
-    Tracking,
-)
-from mlp.resources.status import (
-    Condition,
-    DatabricksStatus,
-    EnvironmentStatus,
-    KubernetesStatus,
-    MlflowStatus,
-    ParameterStatus,
-    ProjectRunStatus,
-    ProjectStatus,
-    SourceStatus,
-    StepStatus,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mlp.resources.conditions import ConditionType, EventReason, Phase, Reason
+    from mlp.resources.databricks import DatabricksBackend, DatabricksCluster, DatabricksServerless
+    from mlp.resources.pod import (
+        EnvironmentVariable,
+        KubernetesBackend,
+        LocalObjectReference,
+        ResourceRequirements,
+        Toleration,
+        Volume,
+        VolumeMount,
+    )
+    from mlp.resources.projectrun import ObjectMeta, ProjectRun
+    from mlp.resources.spec import (
+        Backend,
+        Bundle,
+        DataAccess,
+        Environment,
+        EnvironmentCache,
+        Experiment,
+        KeySelector,
+        Parameter,
+        ParameterSource,
+        ProjectRunSpec,
+        ProjectSource,
+        Retention,
+        Tag,
+        Tracking,
+    )
+    from mlp.resources.status import (
+        Condition,
+        DatabricksStatus,
+        EnvironmentStatus,
+        KubernetesStatus,
+        MlflowStatus,
+        ParameterStatus,
+        ProjectRunStatus,
+        ProjectStatus,
+        SourceStatus,
+        StepStatus,
+    )
 
 __all__ = [
     "Backend",
@@ -88,3 +92,54 @@ __all__ = [
     "Volume",
     "VolumeMount",
 ]
+
+_HOMES: Final = {
+    "conditions": ("ConditionType", "EventReason", "Phase", "Reason"),
+    "databricks": ("DatabricksBackend", "DatabricksCluster", "DatabricksServerless"),
+    "pod": (
+        "EnvironmentVariable",
+        "KubernetesBackend",
+        "LocalObjectReference",
+        "ResourceRequirements",
+        "Toleration",
+        "Volume",
+        "VolumeMount",
+    ),
+    "projectrun": ("ObjectMeta", "ProjectRun"),
+    "spec": (
+        "Backend",
+        "Bundle",
+        "DataAccess",
+        "Environment",
+        "EnvironmentCache",
+        "Experiment",
+        "KeySelector",
+        "Parameter",
+        "ParameterSource",
+        "ProjectRunSpec",
+        "ProjectSource",
+        "Retention",
+        "Tag",
+        "Tracking",
+    ),
+    "status": (
+        "Condition",
+        "DatabricksStatus",
+        "EnvironmentStatus",
+        "KubernetesStatus",
+        "MlflowStatus",
+        "ParameterStatus",
+        "ProjectRunStatus",
+        "ProjectStatus",
+        "SourceStatus",
+        "StepStatus",
+    ),
+}
+_HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the module holds
+    """Import a model when it is first asked for: a pod's steps need the plan alone, and every run waits for them."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
