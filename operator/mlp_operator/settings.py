@@ -6,9 +6,10 @@ variable of the same name in capitals behind ``MLP_`` (``runner_image`` is ``MLP
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,23 +83,49 @@ class Settings:
         values: dict[str, Any] = {}
         for variable, field in known.items():
             if variable in source:
-                values[field.name] = _convert(variable, str(field.type), source[variable])
+                values[field.name] = _convert(variable, field.name, str(field.type), source[variable])
         return cls(**values)
 
 
-def _convert(variable: str, type_name: str, text: str) -> object:
+_AT_LEAST_ONE: Final = ("workers", "resolvers")
+_MORE_THAN_NOTHING: Final = ("resolve_timeout", "resync_period", "watch_grace", "request_timeout")
+_CHOICES: Final = {
+    "runner_image_pull_policy": ("Always", "IfNotPresent", "Never"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+}
+
+
+def _convert(variable: str, field: str, type_name: str, text: str) -> object:
+    match type_name:
+        case "int" | "float":
+            return _number(variable, field, text, whole=type_name == "int")
+        case "bool":
+            return _choose(variable, _WORDS, text.lower(), "true or false")
+        case "tuple[str, ...]":
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+    if field in _CHOICES:
+        choices = {choice.lower(): choice for choice in _CHOICES[field]}
+        return _choose(variable, choices, text.lower(), " or ".join(_CHOICES[field]))
+    return text
+
+
+def _choose(variable: str, choices: Mapping[str, object], text: str, expected: str) -> object:
+    if text not in choices:
+        raise SettingsError(f"{variable} must be {expected}, not {text!r}")
+    return choices[text]
+
+
+def _number(variable: str, field: str, text: str, *, whole: bool) -> float:
+    kind = "a whole number" if whole else "a number of seconds"
     try:
-        match type_name:
-            case "int":
-                return int(text)
-            case "float":
-                return float(text)
-            case "bool":
-                return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
-            case "tuple[str, ...]":
-                return tuple(part.strip() for part in text.split(",") if part.strip())
-            case _:
-                return text
-    except (ValueError, KeyError):
-        kind = {"int": "a whole number", "float": "a number of seconds", "bool": "true or false"}[type_name]
+        number = int(text) if whole else float(text)
+    except ValueError:
         raise SettingsError(f"{variable} must be {kind}, not {text!r}") from None
+    if field in _AT_LEAST_ONE and number < 1:
+        raise SettingsError(f"{variable} must be at least 1, not {text}")
+    if not math.isfinite(number) or number < 0 or (number == 0 and field in _MORE_THAN_NOTHING):
+        raise SettingsError(f"{variable} must be {kind} above 0, not {text}")
+    return number
+
+
+_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
