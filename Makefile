@@ -22,6 +22,12 @@ demo: $(filter .bootstrap/%,$(UV)) ## Run the examples here: no cluster, no root
 	@$(UV) sync --quiet --frozen --inexact --group examples
 	@$(PY) examples/demo.py
 
+demo-cluster: setup ## The operator on a Kubernetes of its own, and one run from apply to Succeeded (as root)
+	@$(PY) -m tests.e2e.demo
+
+test: setup ## The whole suite, a real cluster included (as root; else what needs a node is skipped aloud)
+	$(PY) -m pytest $(PYTEST)
+
 lint: setup ## ruff, mypy --strict, import-linter
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -50,3 +56,7 @@ kind-up: ## The same for people with Docker: a kind cluster with the operator in
 	docker build -f operator/Dockerfile -t mlp-operator:0.1.0 .
 	kind load docker-image mlp-runner:0.1.0 mlp-operator:0.1.0 --name mlp
 	kubectl --context kind-mlp apply -f crds -f deploy/operator.yaml
+
+clean: ## Remove what the targets made here; caches of the machine stay
+	rm -rf .venv .bootstrap .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist site
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
