@@ -117,7 +117,8 @@ class Cluster:
         """Find the cluster: the pod's own service account, else the kubeconfig."""
         configuration = Configuration()
         configuration.connection_pool_maxsize = _CONNECTIONS
-        # Else two threads look for a netrc file and a proxy at each request. The watches take no proxy from there either.
+        # Else two threads look for a netrc file and a proxy at each request. The watches take no proxy from the
+        # environment either; one that the kubeconfig names counts.
         configuration.client_session_kwargs = {"trust_env": False}
         try:
             if os.environ.get("KUBERNETES_SERVICE_HOST"):
