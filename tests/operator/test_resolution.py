@@ -75,6 +75,12 @@ class Desk:
         found = [self.outcome(key) for key in keys]
         return found[0] if len(found) == 1 else found
 
+    async def gone(self):
+        """Wait until no thread is at work any more: each ends with its program, which ends at its deadline."""
+        async with asyncio.timeout(30):
+            while any(thread.is_alive() for thread in self.resolver._threads._threads):
+                await asyncio.sleep(0.01)
+
 
 @contextlib.asynccontextmanager
 async def at_work(*arguments, **options):
@@ -83,6 +89,7 @@ async def at_work(*arguments, **options):
         yield desk
     finally:
         await desk.resolver.close()
+        await desk.gone()
 
 
 @pytest.fixture(autouse=True)
@@ -340,7 +347,4 @@ async def test_closing_ends_what_is_under_way(server):
     await desk.resolver.close()
     assert time.perf_counter() - started < 1
     server.halt()
-    # The thread has to be gone before the temporary directory is looked at.
-    async with asyncio.timeout(10):
-        while any(thread.is_alive() for thread in desk.resolver._threads._threads):  # noqa: ASYNC110 -- nor does a thread
-            await asyncio.sleep(0.02)
+    await desk.gone()

@@ -1,0 +1,285 @@
+"""Observe, decide, act: what a run costs at the API server, and what happens when that answers badly or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from kubernetes.aio.config import kube_config
+
+from mlp.resources import ProjectRun
+from mlp_operator.machinery.cache import Store, key_of
+from mlp_operator.machinery.cluster import ApiError, Cluster
+from mlp_operator.machinery.events import EventRecorder
+from mlp_operator.runs.controller import RunController, owner_by_label
+from tests.operator.build import COMMIT, RULES, failed, pod, resolved, run_body, succeeded, working
+from tests.servers.api_server import serving
+
+KEY = ("team-a", "wine")
+RUN = "/apis/mlp.dev/v1alpha1/namespaces/team-a/projectruns/wine"
+JOB = "/apis/batch/v1/namespaces/team-a/jobs/wine"
+
+
+class Known:
+    """The answers of a look-up that needs no Git: what a resolver tells a controller."""
+
+    def __init__(self):
+        self.found = {}
+
+    def outcome(self, key, uid):
+        return self.found.get((key, uid))
+
+    def start(self, key, run, _now):
+        self.found[key, run.uid] = resolved()
+
+    def forget(self, key):
+        self.found = {known: value for known, value in self.found.items() if known[0] != key}
+
+
+class Operator:
+    """One operator process beside an API server. `another` is the process that comes after it."""
+
+    def __init__(self, server, cluster):
+        self.server = server
+        self.cluster = cluster
+        self.runs, self.jobs, self.pods = Store(key_of), Store(owner_by_label), Store(owner_by_label)
+        self.recorder = EventRecorder(cluster, component="test")
+        self.resolver = Known()
+        self.controller = RunController(
+            runs=self.runs,
+            jobs=self.jobs,
+            pods=self.pods,
+            cluster=cluster,
+            resolver=self.resolver,
+            recorder=self.recorder,
+            rules=RULES,
+        )
+
+    def another(self):
+        return Operator(self.server, self.cluster)
+
+    def watch(self, *pods):
+        """What the watches would bring by now."""
+        for path, obj in self.server.objects.items():
+            store = {"projectruns": self.runs, "jobs": self.jobs}.get(path.split("/")[-2])
+            if store is not None:
+                store.put(deepcopy(obj))
+        for each in pods:
+            self.pods.put(each)
+
+    async def look(self, *pods):
+        self.watch(*pods)
+        return await self.controller.reconcile(KEY)
+
+    @property
+    def status(self):
+        return self.server.objects[RUN]["status"]
+
+    @property
+    def reason(self):
+        return next((each["reason"] for each in self.status.get("conditions", ()) if each["type"] == "Succeeded"), None)
+
+    @property
+    def writes(self):
+        return [(method, path) for method, path in self.server.requests if method != "GET" and "/events" not in path]
+
+    async def events(self):
+        posting = asyncio.create_task(self.recorder.run())
+        await self.recorder.flush()
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+        return [obj["reason"] for path, obj in self.server.objects.items() if "/events/" in path]
+
+    def pod(self, make, **parts):
+        return make(of=self.server.objects[JOB]["metadata"]["uid"], **parts)
+
+
+@pytest.fixture
+async def operator(tmp_path, monkeypatch):
+    # The client reads KUBECONFIG once, when it is imported.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    async with serving(tmp_path / "kubeconfig") as server, Cluster(timeout=5) as cluster:
+        server.store(RUN, run_body())
+        yield Operator(server, cluster)
+
+
+async def test_a_quick_life_costs_four_writes(operator):
+    await operator.look()
+    await operator.look(operator.pod(working))
+    await operator.look(operator.pod(succeeded))
+    assert [method for method, _ in operator.writes] == ["POST", "PATCH", "PATCH", "PATCH"]
+    assert (operator.status["phase"], operator.status["source"]["commit"]) == ("Succeeded", COMMIT)
+    assert await operator.events() == ["ProjectResolved", "JobCreated", "RunStarted", "RunSucceeded"]
+
+
+async def test_a_finished_run_costs_nothing_more(operator):
+    await operator.look()
+    await operator.look(operator.pod(succeeded))
+    asked = len(operator.server.requests)
+    successor = operator.another()
+    assert await successor.look(operator.pod(failed)) is None
+    assert len(operator.server.requests) == asked
+    assert operator.resolver.found == {}
+
+
+LOST = {"the Job's creation": ("POST", "jobs"), "the status": ("PATCH", "projectruns")}
+
+
+@pytest.mark.parametrize("request_", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "and the process killed"])
+async def test_an_answer_that_is_lost_makes_no_second_job(operator, request_, restarted):
+    operator.server.lost.add(request_)
+    with pytest.raises(ApiError, match="504"):
+        await operator.look()
+    after = operator.another() if restarted else operator
+    # The watches are behind: only the run is known.
+    after.runs.put(deepcopy(operator.server.objects[RUN]))
+    await after.controller.reconcile(KEY)
+    made = operator.server.objects[JOB]["metadata"]["uid"]
+    assert (after.status["kubernetes"]["jobUid"], after.status["phase"]) == (made, "Preparing")
+    await after.look(operator.pod(succeeded))
+    assert after.status["phase"] == "Succeeded"
+
+
+async def test_a_job_of_that_name_that_is_not_ours_stays_and_is_waited_for(operator):
+    foreign = {"metadata": {"name": "wine", "namespace": "team-a", "uid": "foreign"}, "spec": {"template": {}}}
+    foreign = operator.server.store(JOB, foreign)
+    assert await operator.look() == 5
+    assert (operator.reason, operator.server.objects[JOB]) == ("JobConflict", foreign)
+    assert operator.server.count("DELETE", "jobs") == 0
+    del operator.server.objects[JOB]
+    operator.jobs.discard(foreign)
+    await operator.look()
+    assert operator.reason == "Submitted"
+
+
+REFUSALS = {
+    "a quota": (403, "Forbidden", "Pending", 15),
+    "a wrong pod": (422, "Invalid", "Failed", None),
+    "a malformed object": (400, "BadRequest", "Failed", None),
+}
+
+
+@pytest.mark.parametrize(("code", "why", "phase", "again"), REFUSALS.values(), ids=REFUSALS)
+async def test_a_refused_job_is_told_with_the_servers_words(operator, code, why, phase, again):
+    operator.server.errors["POST", "jobs"] = code, why
+    assert await operator.look() == again
+    assert (operator.status["phase"], operator.reason) == (phase, "JobRefused")
+    assert f"made up: {why}" in operator.status["conditions"][0]["message"]
+
+
+@pytest.mark.parametrize("code", [409, 429, 500, 503])
+async def test_a_server_in_trouble_is_asked_again_by_the_queue(operator, code):
+    operator.server.errors["PATCH", "projectruns"] = code, "Trouble"
+    with pytest.raises(ApiError):
+        await operator.look()
+    await operator.look()
+    assert (operator.status["phase"], operator.server.count("POST", "jobs")) == ("Preparing", 1)
+
+
+async def test_before_a_job_counts_as_deleted_the_server_has_to_say_so(operator):
+    await operator.look()
+    behind = operator.another()
+    behind.runs.put(deepcopy(operator.server.objects[RUN]))
+    await behind.controller.reconcile(KEY)
+    assert (operator.reason, operator.server.count("POST", "jobs")) == ("Submitted", 1)
+    del operator.server.objects[JOB]
+    gone = operator.another()
+    gone.runs.put(deepcopy(operator.server.objects[RUN]))
+    await gone.controller.reconcile(KEY)
+    assert operator.reason == "JobDeleted"
+
+
+async def test_a_run_that_is_gone_when_its_status_is_written_is_no_failure(operator):
+    await operator.look()
+    started = operator.pod(working)
+    del operator.server.objects[RUN]
+    assert await operator.controller.reconcile(KEY) is None
+    operator.pods.put(started)
+    assert await operator.controller.reconcile(KEY) is None
+    assert len(operator.runs) == 0
+
+
+async def test_pods_of_an_earlier_run_of_the_same_name_say_nothing(operator):
+    await operator.look(pod("Failed", of="the Job of an earlier run"))
+    assert operator.reason == "Submitted"
+
+
+async def test_a_shutdown_deletes_the_job_once(operator):
+    await operator.look()
+    operator.server.objects[RUN]["spec"]["shutdown"] = "Terminate"
+    operator.server.store(RUN, operator.server.objects[RUN])
+    await operator.look()
+    assert operator.status["phase"] == "Cancelled"
+    assert operator.server.count("DELETE", "jobs") == 1
+
+
+async def test_a_newer_operators_fields_are_left_alone(operator):
+    operator.server.objects[RUN]["status"] |= {"later": {"a": 1}}
+    await operator.look()
+    assert operator.status["later"] == {"a": 1}
+
+
+# --- objects that our models refuse: written under another schema ---------------------------------------------------
+
+
+def odd(**status):
+    body = run_body(backoffLimit=-5, status={"observedGeneration": -1, **status})
+    body["metadata"] |= {"resourceVersion": "9000"}
+    return body
+
+
+def condition(status, reason="Succeeded"):
+    return {
+        "type": "Succeeded",
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+async def test_an_object_that_cannot_be_read_fails_with_the_fields_name(operator):
+    operator.server.store(RUN, odd())
+    for _ in range(2):
+        assert await operator.look() is None
+    assert (operator.status["phase"], operator.reason, len(operator.writes)) == ("Failed", "InvalidSpec", 1)
+    assert "spec.backoffLimit" in operator.status["conditions"][0]["message"]
+
+
+async def test_a_status_that_cannot_be_read_is_replaced(operator):
+    operator.server.store(RUN, odd(conditions=[{"type": "Odd"}]))
+    assert await operator.look() is None
+    assert operator.reason == "InvalidSpec"
+
+
+UNTOUCHED = {
+    "succeeded long ago": odd(phase="Succeeded", conditions=[condition("True")]),
+    "failed long ago": odd(phase="Failed", conditions=[condition("False", "EntryPointFailed")]),
+}
+UNTOUCHED["of another manager"] = odd()
+UNTOUCHED["of another manager"]["spec"]["managedBy"] = "example.org/other"
+UNTOUCHED["being deleted"] = odd()
+UNTOUCHED["being deleted"]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("body", UNTOUCHED.values(), ids=UNTOUCHED)
+async def test_what_is_not_ours_or_over_is_not_written_even_if_it_cannot_be_read(operator, body):
+    operator.server.store(RUN, body)
+    assert await operator.look() is None
+    assert operator.writes == []
+
+
+async def test_a_run_that_waits_says_for_how_long(operator):
+    await operator.look()
+    operator.server.objects[RUN]["spec"]["ttlSecondsAfterFinished"] = 3600
+    operator.server.store(RUN, operator.server.objects[RUN])
+    done = operator.pod(succeeded)
+    end = datetime.now(UTC) - timedelta(seconds=60)
+    done["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    again = await operator.look(done)
+    assert again == pytest.approx(3540, abs=5)
+    assert ProjectRun.parse(operator.server.objects[RUN]).finished
