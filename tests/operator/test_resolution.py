@@ -78,7 +78,7 @@ class Desk:
     async def gone(self):
         """Wait until no thread is at work any more: each ends with its program, which ends at its deadline."""
         async with asyncio.timeout(30):
-            while any(thread.is_alive() for thread in self.resolver._threads._threads):
+            while any(thread.is_alive() for thread in self.resolver._threads._threads):  # noqa: ASYNC110 -- a thread tells nobody
                 await asyncio.sleep(0.01)
 
 
