@@ -319,6 +319,8 @@ async def test_a_server_that_hangs_does_not_keep_runs_from_the_others(tmp_path, 
             assert all(isinstance(desk.outcome(key), Working) for key in stuck)
             assert len({request.path for request in hanging.requests}) <= 2
             hanging.halt()
+    # Whoever closes a resolver leaves no task behind that would complain about it.
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_the_loop_goes_on_while_a_large_project_is_read(repository, server):

@@ -100,7 +100,8 @@ class Resolver:
         """End all look-ups. Programs under way end with their own deadlines at the latest."""
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        shared = [*self._refs.cancel(), *self._snapshots.cancel()]
+        await asyncio.gather(*self._tasks, *shared, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, key: Key, run: ProjectRun) -> None:

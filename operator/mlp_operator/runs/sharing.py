@@ -8,14 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 
 __all__ = ["Batches", "Kept", "Shares"]
 
 T = TypeVar("T")
+
+
+def _shared(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """A task for many. When all of them are gone, nobody is left to be told how it failed."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+def _cancelled(tasks: list[asyncio.Task[T]]) -> list[asyncio.Task[T]]:
+    for task in tasks:
+        task.cancel()
+    return tasks
 
 
 class Batches(Generic[T]):
@@ -29,9 +42,13 @@ class Batches(Generic[T]):
         """The answer to a question that is asked after this call."""
         if key in self._next:
             return await asyncio.shield(self._next[key])
-        task = asyncio.create_task(self._after(self._asking.get(key), key, question))
+        task = _shared(self._after(self._asking.get(key), key, question))
         self._next[key] = task
         return await asyncio.shield(task)
+
+    def cancel(self) -> list[asyncio.Task[T]]:
+        """End what is being asked, and say what has to be waited for."""
+        return _cancelled([*self._asking.values(), *self._next.values()])
 
     async def _after(self, before: asyncio.Task[T] | None, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
         if before is not None:
@@ -69,8 +86,12 @@ class Kept(Generic[T]):
             self._answers.move_to_end(key)
             return self._answers[key]
         if key not in self._asking:
-            self._asking[key] = asyncio.create_task(self._ask(key, question))
+            self._asking[key] = _shared(self._ask(key, question))
         return await asyncio.shield(self._asking[key])
+
+    def cancel(self) -> list[asyncio.Task[T]]:
+        """End what is being asked, and say what has to be waited for."""
+        return _cancelled([*self._asking.values()])
 
     async def _ask(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
         try:
