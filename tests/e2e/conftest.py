@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.installation import REPOSITORY, GitHost, Installed, Workspace, start_git
-from tests.images import OPERATOR, RUNNER, build
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster
@@ -37,10 +36,9 @@ entry_points:
 
 
 @pytest.fixture(scope="session")
-def installed(cluster: Cluster) -> Installed:
+def installed(cluster: Cluster, images: object) -> Installed:
     """The operator, running."""
-    for image in (RUNNER, OPERATOR):
-        cluster.load(build(image))
+    del images  # are there
     operator = Installed(cluster)
     operator.install()
     return operator
