@@ -21,9 +21,9 @@ if TYPE_CHECKING:
         VolumeMount,
     )
     from mlp.resources.projectrun import ObjectMeta, ProjectRun
+    from mlp.resources.source import Bundle, ProjectSource
     from mlp.resources.spec import (
         Backend,
-        Bundle,
         DataAccess,
         Environment,
         EnvironmentCache,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         Parameter,
         ParameterSource,
         ProjectRunSpec,
-        ProjectSource,
         Retention,
         Tag,
         Tracking,
@@ -106,9 +105,9 @@ _HOMES: Final = {
         "VolumeMount",
     ),
     "projectrun": ("ObjectMeta", "ProjectRun"),
+    "source": ("Bundle", "ProjectSource"),
     "spec": (
         "Backend",
-        "Bundle",
         "DataAccess",
         "Environment",
         "EnvironmentCache",
@@ -117,7 +116,6 @@ _HOMES: Final = {
         "Parameter",
         "ParameterSource",
         "ProjectRunSpec",
-        "ProjectSource",
         "Retention",
         "Tag",
         "Tracking",

@@ -8,14 +8,14 @@ steer a run under way. Unset means "not asked for"; a default stands in the sche
 from __future__ import annotations
 
 import itertools
-import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from mlp.resources.databricks import DatabricksBackend
 from mlp.resources.model import Flag, Int32, KeyedBy, Rule, Seconds, SpecModel, bounded, exactly_one
 from mlp.resources.pod import KubernetesBackend, LocalObjectReference, Name
+from mlp.resources.source import ProjectSource, cel_literal, matches, no_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend",
-    "Bundle",
     "DataAccess",
     "Environment",
     "EnvironmentCache",
@@ -33,45 +32,12 @@ __all__ = [
     "Parameter",
     "ParameterSource",
     "ProjectRunSpec",
-    "ProjectSource",
     "Retention",
     "Tag",
     "Tracking",
 ]
 
-# The same expressions for CEL (RE2) and for Python: no look-around, and [0-9] instead of \d.
-_HTTP_USER = "^(?i)https?://[^/?#]*@"
-_USER_AND_MORE = "^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*:[^/?#]*@"
-_GIT_URI = (
-    "^((https?|ssh)://[^/\\s-][^\\s]*|file:///[^\\s]*|[A-Za-z0-9_][A-Za-z0-9_.+-]*@[A-Za-z0-9\\[][^/\\s]*:[^\\s]+)$"
-)
 _TRACKING_URI = "^(https?://[^\\s]+|databricks(-uc)?(://[^\\s]*)?)$"
-
-
-def _matches(expression: str, text: str) -> bool:
-    # Python wants an inline flag in front of everything; RE2 takes it there too.
-    return re.search(expression.replace("^(?i)", "(?i)^"), text) is not None
-
-
-def _cel(expression: str) -> str:
-    """The expression as a CEL string literal."""
-    return "'" + expression.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _no_credentials(field: str, message: str) -> Rule:
-    def holds(model: Any) -> bool:  # noqa: ANN401 -- any model that has the field
-        uri = getattr(model, field) or ""
-        return not _matches(_HTTP_USER, uri) and not _matches(_USER_AND_MORE, uri)
-
-    return Rule(
-        f"!has(self.{field}) || !(self.{field}.matches({_cel(_HTTP_USER)}) || "
-        f"self.{field}.matches({_cel(_USER_AND_MORE)}))",
-        message,
-        holds,
-        field=field,
-        # "Invalid value" would print the password.
-        forbids=True,
-    )
 
 
 class KeySelector(SpecModel):
@@ -107,77 +73,6 @@ class Parameter(SpecModel):
     rules = (exactly_one("value", "value_from"),)
 
 
-class Bundle(SpecModel):
-    """A project that was packed and uploaded, as `mlp submit .` does."""
-
-    config_map_name: Name | None = None
-    """A ConfigMap that holds the archive."""
-    uri: Annotated[str, bounded(2048, pattern=r"^[a-z][a-z0-9+.-]*://[^\s]+$")] | None = None
-    """Where the archive lies, such as s3://bucket/key."""
-    sha256: Annotated[str, bounded(64, pattern=r"^[0-9a-f]{64}$")]
-    """The archive's SHA-256 digest, in hexadecimal: what runs is what was submitted."""
-
-    rules = (exactly_one("config_map_name", "uri"),)
-
-
-class ProjectSource(SpecModel):
-    """The project and the part of it that runs: exactly one of uri and bundle."""
-
-    uri: Annotated[str, bounded(2048, shortest=1)] | None = None
-    """The project's Git repository: https://…, ssh://… or user@host:path. "#directory" at its end names a directory."""
-    bundle: Bundle | None = None
-    """A packed project instead of a repository."""
-    version: Annotated[str, bounded(256, shortest=1)] | None = None
-    """A branch, a tag or a commit, full or short; the repository's default branch if unset. It is resolved once: the
-    commit that runs stands in status.source.commit."""
-    subdirectory: Annotated[str, bounded(1024)] = ""
-    """The project's directory inside the repository or the bundle; the root if empty."""
-    entry_point: Annotated[str, bounded(1024, shortest=1)] = "main"
-    """An entry point of the MLproject file, or the path of a .py or .sh file in the project."""
-    auth_secret_ref: LocalObjectReference | None = None
-    """A Secret of type kubernetes.io/basic-auth, or kubernetes.io/ssh-auth with the key known_hosts beside its own, for
-    reading the repository."""
-    submodules: Flag = True
-    """Whether the repository's submodules are fetched too."""
-    lfs: Flag = False
-    """Whether files kept in Git LFS are fetched too."""
-
-    rules = (
-        exactly_one("uri", "bundle"),
-        _no_credentials("uri", "credentials must not stand in the uri; name a Secret in spec.project.authSecretRef"),
-        Rule(
-            f"!has(self.uri) || self.uri.matches({_cel(_GIT_URI)})",
-            "the uri must be https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PATH",
-            lambda project: project.uri is None or _matches(_GIT_URI, project.uri),
-            field="uri",
-            forbids=True,
-        ),
-        Rule(
-            "!(has(self.uri) && self.uri.contains('#') && self.subdirectory != '')",
-            "name the subdirectory once: behind '#' in the uri, or in subdirectory",
-            lambda project: not ("#" in (project.uri or "") and project.subdirectory),
-            field="subdirectory",
-        ),
-        Rule(
-            "!self.subdirectory.startsWith('/') && !self.subdirectory.split('/').exists(part, part == '..')",
-            "the subdirectory must be a path inside the project, without '..'",
-            lambda project: not project.subdirectory.startswith("/") and ".." not in project.subdirectory.split("/"),
-            field="subdirectory",
-        ),
-        Rule(
-            "!has(self.version) || self.version.matches('^[^-\\\\s][^\\\\s]*$')",
-            "the version must be a branch, a tag or a commit: no blanks, and no '-' in front",
-            lambda project: project.version is None or _matches(r"^[^-\s][^\s]*$", project.version),
-            field="version",
-        ),
-        Rule(
-            "has(self.uri) || !(has(self.version) || has(self.authSecretRef))",
-            "version and authSecretRef belong to a uri, not to a bundle",
-            lambda project: project.uri is not None or (project.version is None and project.auth_secret_ref is None),
-        ),
-    )
-
-
 class Tag(SpecModel):
     """A tag of the MLflow run."""
 
@@ -207,11 +102,11 @@ class Tracking(SpecModel):
     """A Secret with MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
 
     rules = (
-        _no_credentials("uri", "credentials must not stand in the uri; name a Secret in spec.tracking.secretRef"),
+        no_credentials("uri", "credentials must not stand in the uri; name a Secret in spec.tracking.secretRef"),
         Rule(
-            f"!has(self.uri) || self.uri.matches({_cel(_TRACKING_URI)})",
+            f"!has(self.uri) || self.uri.matches({cel_literal(_TRACKING_URI)})",
             "the tracking uri must be http(s)://HOST or databricks: a pod cannot see the files of another machine",
-            lambda tracking: tracking.uri is None or _matches(_TRACKING_URI, tracking.uri),
+            lambda tracking: tracking.uri is None or matches(_TRACKING_URI, tracking.uri),
             field="uri",
             forbids=True,
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from kubernetes.client.exceptions import ApiException
@@ -19,9 +20,11 @@ from mlp.resources.crd import FILE_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from urllib3 import BaseHTTPResponse
+
     from mlp.errors import MlpError
 
-__all__ = ["translated"]
+__all__ = ["checked", "lines_of", "translated"]
 
 
 @contextmanager
@@ -37,6 +40,31 @@ def translated(server: str) -> Iterator[None]:
         raise _error(answer, server) from None
     except (HTTPError, OSError) as silence:
         raise _unreachable(server, _why(silence)) from None
+
+
+def checked(answer: BaseHTTPResponse) -> BaseHTTPResponse:
+    """An answer that was asked for as a stream, if it is a good one.
+
+    Raises:
+        ApiException: It is not; what the client itself would have raised.
+    """
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise ApiException.from_response(http_resp=answer, body=None, data=None)
+    return answer
+
+
+def lines_of(answer: BaseHTTPResponse) -> Iterator[bytes]:
+    """The lines of an answer as they come, without line ends."""
+    rest = b""
+    try:
+        for chunk in checked(answer).stream(amt=None, decode_content=False):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest
+    finally:
+        answer.close()
+        answer.release_conn()
 
 
 def _why(silence: Exception) -> str:

@@ -1,6 +1,6 @@
-"""ProjectRuns and their pods in a cluster: plain objects in, plain objects out.
+"""ProjectRuns in a cluster: plain objects in, plain objects out.
 
-All calls of the Kubernetes API are here. Objects stay dictionaries on their way, so that a field that this version does
+Objects stay dictionaries on their way, so that a field that this version does
 not know survives it, and so that the client's own models, which refuse such fields, are not in between.
 """
 
@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
-from kubernetes.client.exceptions import ApiException
+from kubernetes.client import ApiClient, CustomObjectsApi
 
-from mlp.backends.kubernetes.answers import translated
+from mlp.backends.kubernetes.answers import lines_of, translated
 from mlp.backends.kubernetes.connection import connect
+from mlp.backends.kubernetes.pods import Pods
 from mlp.errors import ClusterUnreachable, RunNotFound, WaitTimedOut
-from mlp.resources.names import API_VERSION, GROUP, KIND, PLURAL, RUN_LABEL, VERSION
+from mlp.resources.names import API_VERSION, GROUP, KIND, PLURAL, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
+
+    from urllib3 import BaseHTTPResponse
 
 __all__ = ["Cluster"]
 
@@ -46,7 +47,6 @@ class Cluster:
         self.namespace = namespace
         self._client = client
         self._runs = CustomObjectsApi(client)
-        self._core = CoreV1Api(client)
         self._server = str(client.configuration.host)
 
     @classmethod
@@ -207,48 +207,10 @@ class Cluster:
             if time.monotonic() >= deadline:
                 raise WaitTimedOut(f"ProjectRun '{name}' has not ended in {timeout:g} s. It goes on.")
 
-    def pods(self, run: str) -> list[Object]:
-        """The pods of a ProjectRun, in the order of their creation."""
-        with translated(self._server):
-            answer = self._core.list_namespaced_pod(
-                self.namespace,
-                label_selector=f"{RUN_LABEL}={run}",
-                _preload_content=False,
-                _request_timeout=_TIMEOUT,
-            )
-            pods: list[Object] = self._json(answer)["items"]
-        return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
-
-    def pod(self, name: str) -> Object | None:
-        """A pod, or None if there is none of that name."""
-        with translated(self._server):
-            answer = self._core.read_namespaced_pod(
-                name, self.namespace, _preload_content=False, _request_timeout=_TIMEOUT
-            )
-            return None if answer.status == HTTPStatus.NOT_FOUND else self._json(answer)
-
-    def container_log(
-        self, pod: str, container: str, *, follow: bool, since_seconds: int | None = None
-    ) -> Iterator[bytes]:
-        """The lines of a container's log, each behind its time, without line ends.
-
-        Raises:
-            ClusterError: The container has no log yet, or its pod is gone.
-            ClusterUnreachable: The cluster fell silent; so does a container that writes nothing for some minutes.
-        """
-        options: dict[str, Any] = {} if since_seconds is None else {"since_seconds": since_seconds}
-        with translated(self._server):
-            answer = self._core.read_namespaced_pod_log(
-                pod,
-                self.namespace,
-                container=container,
-                follow=follow,
-                timestamps=True,
-                _preload_content=False,
-                _request_timeout=(5.0, 120.0),
-                **options,
-            )
-            yield from self._lines(answer)
+    @property
+    def pods(self) -> Pods:
+        """The pods of our namespace."""
+        return Pods(self._client, self.namespace)
 
     def _changes(self, name: str, version: str, deadline: float) -> Iterator[Object]:
         seconds = max(1, math.ceil(min(_WATCH, deadline - time.monotonic())))
@@ -263,7 +225,7 @@ class Cluster:
                 _preload_content=False,
                 _request_timeout=(5.0, seconds + 10.0),
             )
-            for line in self._lines(answer):
+            for line in lines_of(cast("BaseHTTPResponse", answer)):  # what comes unread is urllib3's own
                 event = json.loads(line)
                 match event["type"]:
                     case "DELETED":
@@ -273,31 +235,7 @@ class Cluster:
                     case _:
                         yield event["object"]
 
-    def _json(self, answer: Any) -> Object:  # noqa: ANN401 -- a response of urllib3, which the client does not type
-        _check(answer)
-        return self._object(json.loads(answer.data))
-
-    @staticmethod
-    def _lines(answer: Any) -> Iterator[bytes]:  # noqa: ANN401 -- as above
-        _check(answer)
-        rest = b""
-        try:
-            for chunk in answer.stream(amt=None, decode_content=False):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-            if rest:
-                yield rest
-        finally:
-            answer.close()
-            answer.release_conn()
-
     @staticmethod
     def _object(answer: object) -> Object:
         assert isinstance(answer, dict)  # noqa: S101 -- the API answers with objects; the client calls them `object`
         return answer
-
-
-def _check(answer: Any) -> None:  # noqa: ANN401 -- a response of urllib3, which the client does not type
-    """Raise what the client would have raised, had it been let to read the answer."""
-    if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise ApiException.from_response(http_resp=answer, body=None, data=None)

@@ -29,6 +29,8 @@ _PAUSE: Final = 0.5
 """Seconds between two looks at a pod whose next container has not started."""
 _PATIENCE: Final = 60.0
 """Seconds that the cluster may be silent while we follow."""
+_SILENCE: Final = 10.0
+"""Seconds within which a reading that fails has failed from the start."""
 _ENVIRONMENT: Final = "environment"
 _CONTAINERS_OF_STEP: Final = {
     # Where a step runs depends on whether credentials are mounted: the first of these that the pod has.
@@ -61,43 +63,48 @@ def read_logs(cluster: Cluster, run: str, *, follow: bool, source: str | None = 
 
     Raises:
         RunNotFound: There is no such run.
-        ClusterError: There is no pod to read from (without ``follow``).
+        ClusterError: There is no pod to read from, yet or any more; with ``follow``, there never was one.
         UsageError: The pod has no such container.
     """
-    state = ProjectRun.parse(cluster.get(run))
-    pods = cluster.pods(run)
+    last = ProjectRun.parse(cluster.get(run))
+    pods = cluster.pods.of(run)
     if not follow:
         if not pods:
-            raise ClusterError(_no_pod(state))
+            raise ClusterError(_no_pod(last))
         yield from _of_pod(cluster, pods[-1], source, follow=False)
         return
     seen = {pod["metadata"]["uid"] for pod in pods[:-1]}
     while True:
         # The run first, its pods second: if it has ended by now, no pod can come that is not among them.
-        ended = _patiently(lambda: _has_ended(cluster, run))
-        pods = _patiently(lambda: cluster.pods(run))
+        state = _patiently(lambda: _read(cluster, run))
+        last = state or last
+        pods = _patiently(lambda: cluster.pods.of(run))
         pod = next((pod for pod in pods if pod["metadata"]["uid"] not in seen), None)
         if pod is not None:
             seen.add(pod["metadata"]["uid"])
             yield from _of_pod(cluster, pod, source, follow=True)
-        elif ended:
-            return
+        elif state is None or state.finished:
+            break
         else:
             time.sleep(_PAUSE)
+    if not seen:
+        raise ClusterError(_no_pod(last))
 
 
-def _has_ended(cluster: Cluster, run: str) -> bool:
+def _read(cluster: Cluster, run: str) -> ProjectRun | None:
     try:
-        return ProjectRun.parse(cluster.get(run)).finished
+        return ProjectRun.parse(cluster.get(run))
     except RunNotFound:
-        return True
+        return None
 
 
 def _no_pod(run: ProjectRun) -> str:
     succeeded = run.status.condition(ConditionType.SUCCEEDED)
     said = f" {succeeded.reason}: {succeeded.message}" if succeeded else ""
-    if run.finished:
+    if run.status.kubernetes and run.status.kubernetes.pod_name:
         return f"No pod of '{run.name}' is left, and its logs went with it.{said}"
+    if run.finished:
+        return f"'{run.name}' never had a pod.{said}"
     return f"'{run.name}' has no pod yet; follow it with --follow.{said}"
 
 
@@ -123,8 +130,9 @@ def _of_container(cluster: Cluster, pod: str, container: str, *, follow: bool) -
     while (state := _patiently(lambda: _state(cluster, pod, container))) != "gone":
         whole = state == "never"
         if state in {"running", "terminated"}:
+            began = time.monotonic()
             try:
-                for line in cluster.container_log(pod, container, follow=follow, since_seconds=_seconds_since(last)):
+                for line in cluster.pods.log(pod, container, follow=follow, since_seconds=_seconds_since(last)):
                     moment, _, text = line.decode("utf-8", errors="replace").partition(" ")
                     # Reading again from a second on gives the lines of that second once more.
                     if _comparable(moment) > _comparable(last):
@@ -134,7 +142,10 @@ def _of_container(cluster: Cluster, pod: str, container: str, *, follow: bool) -
                 whole = state == "terminated"
                 patience = time.monotonic() + _PATIENCE
             except ClusterError:
-                if not follow or time.monotonic() > patience:
+                now = time.monotonic()
+                if now - began > _SILENCE:  # it was being read: the container had nothing to say, or the stream broke
+                    patience = now + _PATIENCE
+                if not follow or now > patience:
                     raise
         if whole or not follow:
             return
@@ -155,7 +166,7 @@ def _patiently(ask: Callable[[], Answer]) -> Answer:
 
 def _state(cluster: Cluster, pod: str, container: str) -> str:
     """What can be said of a container: waiting, running, terminated, never (it will not start), or gone."""
-    found = cluster.pod(pod)
+    found = cluster.pods.get(pod)
     if found is None:
         return "gone"
     status = found["status"]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from mlp.resources import ProjectRun
-    from mlp.resources.spec import ProjectRunSpec, ProjectSource
+    from mlp.resources.source import ProjectSource
+    from mlp.resources.spec import ProjectRunSpec
 
 __all__ = ["not_applied", "request"]
 
