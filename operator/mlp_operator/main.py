@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlp.resources import names
 from mlp_operator.machinery.cache import Store, key_of
@@ -18,16 +18,19 @@ from mlp_operator.machinery.loop import resync, resync_forever, work
 from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.machinery.queue import WorkQueue
 from mlp_operator.machinery.watching import Watched, watch
-from mlp_operator.runs.controller import RUNS, RunController, owner_by_label
-from mlp_operator.runs.decide import Rules
+from mlp_operator.runs.actions import Rules
+from mlp_operator.runs.controller import RUNS, RunController, owner_by_label, trim_job, trim_pod, trim_run
 from mlp_operator.runs.job import PodDefaults
 from mlp_operator.runs.resolution import Resolver
 from mlp_operator.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["main", "run_operator"]
+
+_PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 15.0, None)
+"""Seconds between attempts to reach the API server at the start; then the process ends, and is started anew."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +51,16 @@ def main() -> None:
 
 async def _until_signalled(settings: Settings) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await run_operator(settings, stop)
+
+    def listen() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    listen()
+    await run_operator(settings, stop, listen)
 
 
-async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[[], None] | None = None) -> None:
+async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[[], None]) -> None:
     """Serve ProjectRuns until told to stop.
 
     The caches are filled before any work begins, so that nothing is decided on half a picture. On the way out the
@@ -63,7 +69,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
     Args:
         settings: The operator's settings.
         stop: Ends the operator when set.
-        ready: Called when the work begins.
+        ready: Called when everything runs. Signals are then to be taken back from kopf.
 
     Raises:
         ApiError: The API server refuses what is needed, for want of the CRD or of rights.
@@ -73,7 +79,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
     freshness = Freshness(grace=settings.watch_grace)
     health = Health(freshness, resync_limit=3 * settings.resync_period)
     queue = WorkQueue()
-    runs, jobs, pods = Store(key_of), Store(owner_by_label), Store(owner_by_label)
+    runs, jobs, pods = Store(key_of, trim_run), Store(owner_by_label, trim_job), Store(owner_by_label, trim_pod)
     kinds = (
         Watched(RUNS, runs),
         Watched(JOBS, jobs, names.RUN_LABEL),
@@ -93,7 +99,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
             rules=Rules(PodDefaults(settings.runner_image, settings.runner_image_pull_policy), settings.progress_delay),
         )
         try:
-            await resync(kinds, queue, cluster, settings.namespaces)
+            await _first_lists(kinds, queue, cluster, settings.namespaces, stop)
             health.resynced()
             logger.info("serving %s; %d runs are known", ", ".join(settings.namespaces) or "all namespaces", len(runs))
             async with asyncio.TaskGroup() as tasks:
@@ -105,15 +111,20 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
                         kinds, queue, cluster, settings.namespaces, freshness, health, period=settings.resync_period
                     )
                 )
-                if ready is not None:
-                    ready()
+                started = asyncio.Event()
+                announcing = tasks.create_task(_then(started, ready))
                 await watch(
-                    kinds, queue, namespaces=settings.namespaces, stop=stop, freshness=freshness, metrics=metrics
+                    kinds,
+                    queue,
+                    namespaces=settings.namespaces,
+                    stop=stop,
+                    started=started,
+                    freshness=freshness,
+                    metrics=metrics,
                 )
-                if not stop.is_set():
-                    raise RuntimeError("the watches ended by themselves")
                 logger.info("stopping")
                 listing.cancel()
+                announcing.cancel()
                 await _finish(working, queue, settings.shutdown_timeout)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(recorder.flush(), settings.shutdown_timeout)
@@ -122,6 +133,31 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
             queue.close()
             await resolver.close()
             await web.cleanup()
+
+
+async def _first_lists(
+    kinds: Sequence[Watched], queue: WorkQueue, cluster: Cluster, namespaces: Sequence[str], stop: asyncio.Event
+) -> None:
+    """Fill the caches. An API server that is starting, or busy with a CRD that was just applied, is waited for."""
+    for pause in _PAUSES:
+        try:
+            await resync(kinds, queue, cluster, namespaces)
+        except (ApiError, ClusterUnreachable) as error:
+            if isinstance(error, ApiError) and error.not_found:
+                text = "the cluster does not know ProjectRuns: apply crds/ first"
+                raise ApiError(error.status, error.reason, text) from error
+            if pause is None or (isinstance(error, ApiError) and error.refused):
+                raise
+            logger.warning("%s; again in %g s", error, pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+        else:
+            return
+
+
+async def _then(event: asyncio.Event, do: Callable[[], None]) -> None:
+    await event.wait()
+    do()
 
 
 async def _finish(working: list[asyncio.Task[None]], queue: WorkQueue, patience: float) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mlp.resources import ConditionType, ProjectRun, names
 from mlp.resources.plan import Plan, PlannedParameter, PlannedProject, PlannedSource
-from mlp_operator.runs.decide import (
+from mlp_operator.runs.actions import (
     CreateJob,
     Decision,
     DeleteJob,
@@ -26,8 +26,8 @@ from mlp_operator.runs.decide import (
     Resolve,
     Rules,
     SuspendJob,
-    decide,
 )
+from mlp_operator.runs.decide import decide
 from mlp_operator.runs.job import PodDefaults, manifest
 from mlp_operator.runs.outcome import Working
 from mlp_operator.runs.planning import Resolved

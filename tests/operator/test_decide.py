@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from mlp.resources import ConditionType, ProjectRun
-from mlp_operator.runs.decide import Decision, Refusal, decide
+from mlp_operator.runs.actions import Decision, Refusal
+from mlp_operator.runs.decide import decide
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from tests.operator.build import (
     DISRUPTED,

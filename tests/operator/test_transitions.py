@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlp_operator.runs.decide import Refusal
+from mlp_operator.runs.actions import Refusal
 from mlp_operator.runs.outcome import Refused, Unavailable
 from mlp_operator.runs.transitions import events_between
 from tests.operator.build import DISRUPTED, World, at, failed, job, pod, report, running, succeeded, waiting, working

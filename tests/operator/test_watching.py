@@ -37,7 +37,13 @@ async def started(monkeypatch):
         Watched(PODS, Store(owner_by_label), names.RUN_LABEL),
     )
     await watching.watch(
-        kinds, queue, namespaces=(), stop=asyncio.Event(), freshness=Freshness(grace=1), metrics=Metrics()
+        kinds,
+        queue,
+        namespaces=(),
+        stop=asyncio.Event(),
+        started=asyncio.Event(),
+        freshness=Freshness(grace=1),
+        metrics=Metrics(),
     )
     given |= {"queue": queue, "jobs": kinds[1].store}
     yield given

@@ -38,10 +38,12 @@ class Store:
 
     Args:
         owner_of: The key of the ProjectRun that an object belongs to; for a ProjectRun, its own.
+        trim: Returns the part of an object that is worth its memory; thousands of them are held.
     """
 
-    def __init__(self, owner_of: Callable[[Object], Key]) -> None:
+    def __init__(self, owner_of: Callable[[Object], Key], trim: Callable[[Object], Object] = lambda obj: obj) -> None:
         self.owner_of = owner_of
+        self._trim = trim
         self._objects: dict[Key, Object] = {}
         self._owned: dict[Key, set[Key]] = {}
         self._gone: dict[Key, int] = {}
@@ -78,7 +80,7 @@ class Store:
         # managedFields are a third of a small object and nobody here reads them.
         obj["metadata"].pop("managedFields", None)
         self._forget(key)  # its label may name another owner now
-        self._objects[key] = obj
+        self._objects[key] = self._trim(obj)
         self._gone.pop(key, None)
         self._owned.setdefault(self.owner_of(obj), set()).add(key)
         return True

@@ -43,6 +43,7 @@ async def watch(
     *,
     namespaces: Collection[str],
     stop: asyncio.Event,
+    started: asyncio.Event,
     freshness: Freshness,
     metrics: Metrics,
 ) -> None:
@@ -53,6 +54,8 @@ async def watch(
         queue: Gets the key of the owner of each object that changed.
         namespaces: Where to watch; empty means everywhere.
         stop: Ends the watches.
+        started: Is set once kopf runs. From then on signals are the caller's: kopf, which takes them when it starts,
+            would end the watches and leave the rest running.
         freshness: Learns which resourceVersion each watch has reached.
         metrics: Learns when each watch last delivered.
     """
@@ -73,6 +76,7 @@ async def watch(
         namespaces=list(namespaces),
         standalone=True,
         stop_flag=stop,
+        ready_flag=started,
     )
 
 

@@ -13,7 +13,7 @@ from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, Project
 from mlp_operator.machinery.cluster import JOBS, PODS, ApiError, Resource
 from mlp_operator.machinery.events import Event
 from mlp_operator.runs import status as status_of
-from mlp_operator.runs.decide import (
+from mlp_operator.runs.actions import (
     CreateJob,
     DeleteJob,
     DeletePods,
@@ -22,8 +22,8 @@ from mlp_operator.runs.decide import (
     Refusal,
     Resolve,
     SuspendJob,
-    decide,
 )
+from mlp_operator.runs.decide import decide
 from mlp_operator.runs.situation import Situation
 from mlp_operator.runs.transitions import events_between
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.cache import Key, Object, Store
     from mlp_operator.machinery.cluster import Cluster
     from mlp_operator.machinery.events import EventRecorder
-    from mlp_operator.runs.decide import Action, Rules
+    from mlp_operator.runs.actions import Action, Rules
     from mlp_operator.runs.resolution import Resolver
 
-__all__ = ["RUNS", "RunController", "owner_by_label"]
+__all__ = ["RUNS", "RunController", "owner_by_label", "trim_job", "trim_pod", "trim_run"]
 
 RUNS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL)
 
@@ -42,6 +42,7 @@ _PASSES: Final = 10
 """More decisions than this in one go would be a circle."""
 
 _PAUSE: Final = 5.0
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 Hindrance = Refusal | dict[str, Any] | None
 """Why a Job could not be created: the API server's refusal, or a foreign Job of that name."""
@@ -53,6 +54,28 @@ def owner_by_label(obj: Object) -> Key:
     """The run that a Job or a pod belongs to."""
     metadata = obj["metadata"]
     return metadata["namespace"], (metadata.get("labels") or {}).get(names.RUN_LABEL, "")
+
+
+def trim_run(obj: Object) -> Object:
+    """A ProjectRun without what nobody here reads: the copy that kubectl apply keeps of it."""
+    annotations = {
+        key: value for key, value in (obj["metadata"].get("annotations") or {}).items() if key != _LAST_APPLIED
+    }
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
+def trim_job(obj: Object) -> Object:
+    """A Job as far as decisions read it: of its pods' template, the plan."""
+    template = obj["spec"]["template"].get("metadata") or {}
+    plan = {key: value for key, value in (template.get("annotations") or {}).items() if key == names.PLAN_ANNOTATION}
+    spec = {key: obj["spec"][key] for key in ("suspend", "activeDeadlineSeconds") if key in obj["spec"]}
+    return {**obj, "spec": {**spec, "template": {"metadata": {"annotations": plan}}}}
+
+
+def trim_pod(obj: Object) -> Object:
+    """A pod as far as decisions read it: its state, and of its spec the node."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "annotations"}
+    return {**obj, "metadata": metadata, "spec": {"nodeName": (obj.get("spec") or {}).get("nodeName")}}
 
 
 class RunController:

@@ -7,8 +7,7 @@ observes and decides again; nothing is remembered between two passes but what st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -16,7 +15,19 @@ from pydantic import ValidationError
 from mlp.resources import ConditionType, Phase, Reason, names
 from mlp.resources.plan import Plan
 from mlp_operator.runs import status as status_of
-from mlp_operator.runs.job import PodDefaults, image_of, manifest, plan_of
+from mlp_operator.runs.actions import (
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    DeletePods,
+    Observed,
+    Resolve,
+    Rules,
+    SuspendJob,
+)
+from mlp_operator.runs.expiry import expire, until
+from mlp_operator.runs.job import image_of, manifest, plan_of
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved
 from mlp_operator.runs.situation import Reading, Situation, read_job
@@ -25,22 +36,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlp.resources import ProjectRun, ProjectRunStatus
-    from mlp_operator.runs.outcome import Outcome
 
-__all__ = [
-    "Action",
-    "CreateJob",
-    "Decision",
-    "DeleteJob",
-    "DeletePods",
-    "DeleteRun",
-    "Observed",
-    "Refusal",
-    "Resolve",
-    "Rules",
-    "SuspendJob",
-    "decide",
-]
+__all__ = ["decide"]
 
 Object = dict[str, Any]
 
@@ -48,107 +45,6 @@ _CONFLICT_RETRY: Final = 5.0
 _REFUSED_RETRY: Final = 15.0
 _PATIENT: Final = 30
 _QUIET: Final = (Reason.SUBMITTED, Reason.FETCHING)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the operator's settings say about decisions.
-
-    Attributes:
-        defaults: About every pod.
-        progress_delay: Seconds after which a slow stage is worth a write.
-    """
-
-    defaults: PodDefaults
-    progress_delay: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The API server does not take the run's Job.
-
-    Attributes:
-        final: The Job itself is wrong; sending it again cannot help.
-        message: The API server's words.
-    """
-
-    final: bool
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What was found in the cluster, and out about the project.
-
-    Attributes:
-        job: The run's own Job.
-        pods: The pods of the run, oldest first.
-        outcome: How the look-up of the project stands; None if nobody has asked.
-        foreign_job: A Job of the run's name that belongs to something else.
-        refusal: Why the Job was not taken.
-    """
-
-    job: Object | None = None
-    pods: tuple[Object, ...] = ()
-    outcome: Outcome | None = None
-    foreign_job: Object | None = None
-    refusal: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resolve:
-    """Begin to find out what the run is to execute."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateJob:
-    """Create this Job."""
-
-    body: Object
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteJob:
-    """Delete this Job and its pods."""
-
-    job: Object
-
-
-@dataclass(frozen=True, slots=True)
-class DeletePods:
-    """Give these pods a second to end."""
-
-    pods: tuple[Object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SuspendJob:
-    """Hold the Job, or let it go on."""
-
-    suspend: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteRun:
-    """Delete the ProjectRun itself."""
-
-
-Action = Resolve | CreateJob | DeleteJob | DeletePods | SuspendJob | DeleteRun
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What one pass over a run asks for.
-
-    Attributes:
-        actions: To be done first, in order.
-        status: To be written; None leaves it as it is.
-        again_after: Seconds after which to look again even if nothing happens.
-    """
-
-    actions: tuple[Action, ...] = field(default=())
-    status: ProjectRunStatus | None = None
-    again_after: float | None = None
 
 
 def decide(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> Decision:
@@ -163,7 +59,7 @@ def decide(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> 
     if run.spec.managed_by not in (None, names.MANAGED_BY) or run.being_deleted:
         return Decision()
     if run.finished:
-        return _expire(run, observed, now)
+        return expire(run, observed, now)
     if observed.job is None:
         return _without_job(run, observed, now, rules)
     return _with_job(run, observed.job, observed, now, rules)
@@ -298,46 +194,13 @@ def _cancel(run: ProjectRun, job: Object, observed: Observed, *, deleting: bool)
     return Decision(actions=tuple(actions))
 
 
-def _expire(run: ProjectRun, observed: Observed, now: datetime) -> Decision:
-    """A finished run: clean up what has had its time."""
-    ended = run.status.completion_time
-    if ended is None:
-        return Decision()
-    waits: list[float] = []
-    actions: list[Action] = []
-    if (ttl := run.spec.ttl_seconds_after_finished) is not None:
-        if (wait := _until(ended, ttl, now)) <= 0:
-            return Decision(actions=(DeleteRun(),))
-        waits.append(wait)
-    job = observed.job
-    if job is not None and "deletionTimestamp" not in job["metadata"]:
-        outcome = run.status.condition(ConditionType.SUCCEEDED)
-        keep = None
-        if outcome is not None and outcome.reason in (Reason.PENDING_DEADLINE_EXCEEDED, Reason.CANCELLED):
-            keep = 0  # its pod still waits for a start that would come too late, or should not
-        elif run.spec.retention is not None:
-            succeeded = outcome is not None and outcome.status == "True"
-            retention = run.spec.retention
-            keep = retention.job_seconds_after_success if succeeded else retention.job_seconds_after_failure
-        if keep is not None:
-            if (wait := _until(ended, keep, now)) <= 0:
-                actions.append(DeleteJob(job))
-            else:
-                waits.append(wait)
-    return Decision(actions=tuple(actions), again_after=min(waits, default=None))
-
-
-def _until(start: datetime, seconds: float, now: datetime) -> float:
-    return (start + timedelta(seconds=seconds) - now).total_seconds()
-
-
 def _pending_deadline(run: ProjectRun, now: datetime) -> float | None:
     """Seconds until the command has to have started; None without such a limit, and once it has."""
     initialized = run.status.condition(ConditionType.INITIALIZED)
     if initialized is not None and initialized.status == "True":
         return None
     limit = run.spec.pending_deadline_seconds
-    return None if limit is None or run.created is None else _until(run.created, limit, now)
+    return None if limit is None or run.created is None else until(run.created, limit, now)
 
 
 def _too_late(run: ProjectRun) -> Situation:

@@ -1,69 +1,26 @@
 """What a Job and its pods say about a run, in the words of the state table. Pure: objects in, a reading out.
 
 Success, and failure where no other attempt follows, are read from the pod, which knows first; the Job's own condition
-comes up to seconds later, because its controller works in batches. What a container says about its end is taken from
-its termination message: our own steps write one JSON object there, for main it is the end of the log.
+comes up to seconds later, because its controller works in batches. What a single pod says is read in pods.py.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from mlp.resources import names
 from mlp.resources.conditions import Phase, Reason
-from mlp_operator.runs.job import USER_ERROR_CODES, attempt_of
+from mlp_operator.runs import pods as read
+from mlp_operator.runs.job import attempt_of
+from mlp_operator.runs.pods import Situation, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["Reading", "Situation", "Step", "read_job"]
 
 Object = dict[str, Any]
-
-_LONGEST_LOG: Final = 3500  # of a message's 4 KB; the rest says what happened
-_CANNOT_PULL: Final = {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-_CANNOT_START: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-_TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
-_STEPS: Final = ("clone", "data", "environment")
-_REASON: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
-_SIGNALS: Final = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """One row of the state table.
-
-    Attributes:
-        phase: The word for people.
-        reason: The word for conditions: a Reason, or kubelet's or a step's own.
-        message: What happened and, where something has to be done about it, what.
-        minor: A stage of a start that goes well. Not worth a write of its own.
-    """
-
-    phase: Phase
-    reason: str
-    message: str
-    minor: bool = False
-
-    @property
-    def finished(self) -> bool:
-        """Nothing more will happen."""
-        return self.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a pod, as far as it is known."""
-
-    name: str
-    state: str
-    reason: str | None = None
-    started: datetime | None = None
-    finished: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +48,6 @@ class Reading:
     since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    reason: str
-    message: str
-    exit_code: int | None = None
-    repeats: bool = False
-    """Another attempt would end the same way: a mistake of the user."""
-
-
 def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Reading:
     """Say what a run's Job and pods mean.
 
@@ -108,7 +56,7 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
         pods: Pods of the run, of this Job and maybe of earlier ones, oldest first.
         backoff_limit: spec.backoffLimit of the run.
     """
-    own = [pod for pod in pods if _owned_by(pod, job) and not _withdrawn(pod)]
+    own = [pod for pod in pods if _owned_by(pod, job) and not read.withdrawn(pod)]
     before = attempt_of(job)
     failed = int((job.get("status") or {}).get("failed") or 0)
     verdict = _job_verdict(job)
@@ -118,7 +66,7 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
     verdict = verdict or _late_verdict(job, pod)
     ended = pod["status"].get("phase") == "Failed"
     # The Job's count may lag behind the pod's end; the pods themselves are at least as many.
-    attempts = before + max(failed + (0 if ended else 1), sum(not _disrupted(each) for each in own), 1)
+    attempts = before + max(failed + (0 if ended else 1), sum(not read.disrupted(each) for each in own), 1)
     match pod["status"].get("phase"):
         case _ if verdict is not None and verdict[0] == "Complete":
             # Whatever became of the pod that succeeded: it need not be the newest that is left.
@@ -126,42 +74,27 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
         case "Succeeded":
             situation = Situation(Phase.SUCCEEDED, Reason.SUCCEEDED, "The command ended with exit code 0.")
         case "Failed":
-            failure = _failure_of(pod)
+            failure = read.failure_of(pod)
             situation = _after_failure(failure, verdict, pod, attempts=attempts, backoff_limit=backoff_limit)
         case "Running":
             situation = Situation(Phase.RUNNING, Reason.RUNNING, "The command runs.")
         case _:
-            situation = _before_start(pod)
+            situation = read.before_start(pod)
     return Reading(
         situation,
         attempts=attempts,
-        started=any(_has_started(each) for each in own),
+        started=any(read.has_started(each) for each in own),
         pod=pod,
-        exit_code=_exit_code(pod),
-        steps=_steps(pod),
-        completed=_completion(pod) if situation.finished else None,
-        since=_init_started(pod) if situation.reason == Reason.FETCHING else None,
+        exit_code=read.exit_code(pod),
+        steps=read.steps_of(pod),
+        completed=read.completion(pod) if situation.finished else None,
+        since=read.init_started(pod) if situation.reason == Reason.FETCHING else None,
     )
 
 
 def _owned_by(pod: Object, job: Object) -> bool:
     owners = pod["metadata"].get("ownerReferences") or ()
     return any(owner["uid"] == job["metadata"]["uid"] for owner in owners)
-
-
-def _withdrawn(pod: Object) -> bool:
-    """Whether the Job controller took the pod back, as it does when a Job is suspended.
-
-    It lets go of such a pod before it deletes it, and does not count how the pod ends; a pod that somebody else
-    deletes it keeps until it has counted it.
-    """
-    metadata = pod["metadata"]
-    return "deletionTimestamp" in metadata and _TRACKING_FINALIZER not in (metadata.get("finalizers") or ())
-
-
-def _has_started(pod: Object) -> bool:
-    state = (_container(pod, names.MAIN_CONTAINER) or {}).get("state") or {}
-    return "running" in state or "terminated" in state
 
 
 def _job_verdict(job: Object) -> tuple[str, str] | None:
@@ -210,12 +143,12 @@ def _deadline_message(message: str) -> str:
 
 
 def _after_failure(
-    failure: _Failure, verdict: tuple[str, str] | None, pod: Object, *, attempts: int, backoff_limit: int
+    failure: read.Failure, verdict: tuple[str, str] | None, pod: Object, *, attempts: int, backoff_limit: int
 ) -> Situation:
     """A pod has failed: is that the end?"""
     if verdict is not None and verdict[0] == "DeadlineExceeded":
         return Situation(Phase.FAILED, Reason.DEADLINE_EXCEEDED, _deadline_message(verdict[1]))
-    disrupted = _disrupted(pod)
+    disrupted = read.disrupted(pod)
     if verdict is None and not failure.repeats and (disrupted or attempts <= backoff_limit):
         counted = "does not count as an attempt" if disrupted else f"attempt {attempts} of {backoff_limit + 1}"
         return Situation(Phase.PENDING, Reason.RETRYING, f"Trying again after ({counted}): {failure.message}")
@@ -223,196 +156,3 @@ def _after_failure(
         text = f"All {attempts} attempts failed. The last: {failure.message}"
         return Situation(Phase.FAILED, Reason.BACKOFF_LIMIT_EXCEEDED, text)
     return Situation(Phase.FAILED, failure.reason, failure.message)
-
-
-def _disrupted(pod: Object) -> bool:
-    """Whether the cluster, not the command, ended the pod (a drain, preemption, a lost node)."""
-    conditions = pod["status"].get("conditions") or ()
-    return any(each["type"] == "DisruptionTarget" and each["status"] == "True" for each in conditions)
-
-
-def _failure_of(pod: Object) -> _Failure:
-    status = pod["status"]
-    match status.get("reason"):
-        case "Evicted":
-            return _Failure(Reason.EVICTED, f"The node evicted the pod: {status.get('message') or 'no reason given'}")
-        case "NodeLost" | "NodeShutdown" | "Terminated":
-            return _Failure(Reason.NODE_LOST, f"The node went away under the pod: {status.get('message') or ''}")
-    # Main first: an injected sidecar is an init container too, and ends after main, with any code.
-    ended = _terminated(_container(pod, names.MAIN_CONTAINER))
-    if ended is not None:
-        return _main_failure(ended)
-    for container in status.get("initContainerStatuses") or ():
-        ended = _terminated(container)
-        if ended is not None and ended["exitCode"] != 0:
-            return _init_failure(container["name"], ended)
-    return _Failure(Reason.NODE_LOST, status.get("message") or "The pod failed before its containers were started.")
-
-
-def _init_failure(name: str, ended: Mapping[str, Any]) -> _Failure:
-    code = ended["exitCode"]
-    if ended.get("reason") == "OOMKilled":
-        return _Failure(Reason.OOM_KILLED, f"The container {name} ran out of memory while it prepared the run.")
-    said = _report(ended)
-    reason = said.get("reason") or Reason.PREPARATION_FAILED
-    text = said.get("message") or f"The container {name} ended with exit code {code}. {_tail(ended.get('message'))}"
-    return _Failure(reason, text.strip(), repeats=code in USER_ERROR_CODES)
-
-
-def _main_failure(ended: Mapping[str, Any]) -> _Failure:
-    code = ended["exitCode"]
-    log = _tail(ended.get("message"))
-    lines = f"\nThe end of its log:\n{log}" if log else ""
-    match ended.get("reason"):
-        case "OOMKilled":
-            text = (
-                "The command needed more memory than its limit and was killed. Raise "
-                f"spec.backend.kubernetes.resources.limits.memory in a new ProjectRun.{lines}"
-            )
-            return _Failure(Reason.OOM_KILLED, text, code)
-        case "StartError" | "ContainerCannotRun":
-            text = f"The command could not be started in the image (it needs bash): {log or 'no reason given'}"
-            return _Failure(Reason.ENTRY_POINT_FAILED, text, code)
-        case "ContainerStatusUnknown":
-            return _Failure(Reason.NODE_LOST, "The node lost the pod: nobody knows how the command ended.", code)
-    signal = f" ({_SIGNALS[code]})" if code in _SIGNALS else ""
-    return _Failure(Reason.ENTRY_POINT_FAILED, f"The command ended with exit code {code}{signal}.{lines}", code)
-
-
-def _report(ended: Mapping[str, Any]) -> dict[str, Any]:
-    """What a container of ours says at its end; only what has the form that we gave it.
-
-    Kubelet puts the end of the log there when a container wrote nothing, so it may be anybody's text.
-    """
-    try:
-        said = json.loads(ended.get("message") or "")
-    except ValueError:
-        return {}
-    if not isinstance(said, dict):
-        return {}
-    reason, message, steps = said.get("reason"), said.get("message"), said.get("steps")
-    return {
-        "reason": reason if isinstance(reason, str) and _REASON.fullmatch(reason) else None,
-        "message": message if isinstance(message, str) else None,
-        "steps": [each for each in steps if _is_step(each)] if isinstance(steps, list) else [],
-    }
-
-
-def _is_step(said: object) -> bool:
-    if not isinstance(said, dict):
-        return False
-    try:
-        times = [_moment(said.get("startTime")), _moment(said.get("completionTime"))]
-    except (TypeError, ValueError):
-        return False
-    return said.get("name") in _STEPS and all(time is None or time.tzinfo is not None for time in times)
-
-
-def _tail(text: str | None) -> str:
-    """The end of a text that a message has room for, from the beginning of a line where possible."""
-    text = (text or "").rstrip()
-    if len(text.encode()) <= _LONGEST_LOG:
-        return text
-    cut = text.encode()[-_LONGEST_LOG:].decode(errors="ignore")
-    return cut.partition("\n")[2] or cut
-
-
-def _before_start(pod: Object) -> Situation:
-    """A pod whose phase is Pending."""
-    for condition in pod["status"].get("conditions") or ():
-        if (
-            condition["type"] == "PodScheduled"
-            and condition["status"] == "False"
-            and condition.get("reason") == "Unschedulable"
-        ):
-            message = condition.get("message") or "The scheduler gives no reason."
-            reason = Reason.VOLUME_PENDING if "persistentvolumeclaim" in message.lower() else Reason.UNSCHEDULABLE
-            return Situation(Phase.PREPARING, reason, f"No node takes the pod: {message}")
-    init = pod["status"].get("initContainerStatuses") or []
-    for container in [*init, *(pod["status"].get("containerStatuses") or [])]:
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        why, detail = waiting.get("reason") or "", waiting.get("message") or ""
-        if why in _CANNOT_PULL:
-            text = f"The image {container['image']} cannot be pulled: {detail or why}"
-            return Situation(Phase.PREPARING, Reason.IMAGE_PULL_BACK_OFF, text)
-        if why in _CANNOT_START:
-            return Situation(Phase.PREPARING, why, f"The container {container['name']} cannot be created: {detail}")
-        if (container.get("state") or {}).get("running") and container["name"] in names.INIT_CONTAINERS:
-            return Situation(Phase.PREPARING, Reason.FETCHING, "The project is being fetched.", minor=True)
-    return Situation(Phase.PREPARING, Reason.SUBMITTED, "The pod is being started.", minor=True)
-
-
-def _container(pod: Object, name: str) -> Object | None:
-    every = (pod["status"].get("initContainerStatuses") or []) + (pod["status"].get("containerStatuses") or [])
-    return next((each for each in every if each["name"] == name), None)
-
-
-def _terminated(container: Object | None) -> Object | None:
-    ended: Object | None = ((container or {}).get("state") or {}).get("terminated")
-    return ended
-
-
-def _exit_code(pod: Object) -> int | None:
-    ended = _terminated(_container(pod, names.MAIN_CONTAINER))
-    return None if ended is None else int(ended["exitCode"])
-
-
-def _init_started(pod: Object) -> datetime | None:
-    for name in names.INIT_CONTAINERS:
-        running = ((_container(pod, name) or {}).get("state") or {}).get("running")
-        if running:
-            return _moment(running.get("startedAt"))
-    return None
-
-
-def _completion(pod: Object) -> datetime | None:
-    ends = [
-        _moment(ended.get("finishedAt"))
-        for container in (pod["status"].get("initContainerStatuses") or [])
-        + (pod["status"].get("containerStatuses") or [])
-        if (ended := _terminated(container)) is not None
-    ]
-    return max((end for end in ends if end is not None), default=None)
-
-
-def _steps(pod: Object) -> tuple[Step, ...]:
-    """The steps of the init container, as it reports them itself at its end, and main."""
-    steps: list[Step] = []
-    for name in names.INIT_CONTAINERS:
-        container = _container(pod, name)
-        if container is None:
-            continue
-        whole = _step("clone", container)
-        ended = _terminated(container)
-        reported = _report(ended).get("steps") if ended else None
-        if ended and reported:
-            failed = ended["exitCode"] != 0
-            for number, each in enumerate(reported, start=1):
-                last = number == len(reported)
-                state = "Failed" if failed and last else "Succeeded"
-                times = _moment(each.get("startTime")), _moment(each.get("completionTime"))
-                steps.append(Step(each["name"], state, whole.reason if state == "Failed" else None, *times))
-        else:
-            steps.append(whole)
-    main = _container(pod, names.MAIN_CONTAINER)
-    if main is not None:
-        steps.append(_step(names.MAIN_CONTAINER, main))
-    return tuple(steps)
-
-
-def _step(name: str, container: Object) -> Step:
-    state = container.get("state") or {}
-    if running := state.get("running"):
-        return Step(name, "Running", None, _moment(running.get("startedAt")))
-    if ended := state.get("terminated"):
-        times = _moment(ended.get("startedAt")), _moment(ended.get("finishedAt"))
-        if ended["exitCode"] == 0:
-            return Step(name, "Succeeded", None, *times)
-        # What main wrote is the project's, not ours, even where it looks the same.
-        said = None if name == names.MAIN_CONTAINER else _report(ended).get("reason")
-        return Step(name, "Failed", said or ended.get("reason"), *times)
-    return Step(name, "Pending")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if not text else datetime.fromisoformat(text)
