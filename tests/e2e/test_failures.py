@@ -180,6 +180,25 @@ def test_a_run_can_be_held_and_let_go(workspace: Workspace) -> None:
     assert outcome(workspace.finish("held"))[0] == "Succeeded"
 
 
+def test_a_running_run_can_be_held_and_starts_anew(workspace: Workspace) -> None:
+    workspace.apply(workspace.manifest("paused", "probe.git", entry_point="sleep", parameters={"seconds": "8"}))
+    wait_until("it runs", lambda: workspace.run("paused")["status"]["phase"] == "Running")
+    workspace.kubectl("patch", "prun", "paused", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    wait_until("it is held", lambda: workspace.run("paused")["status"]["phase"] == "Suspended")
+    wait_until("no pod is left", lambda: workspace.names("pods") == [])
+    time.sleep(2)
+    assert workspace.run("paused")["status"]["phase"] == "Suspended"
+    workspace.kubectl("patch", "prun", "paused", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    run = workspace.finish("paused")
+    assert outcome(run)[0] == "Succeeded"
+    assert run["status"]["attempts"] == 1
+    events = workspace.events("paused")
+    assert [each for each in events if each in ("RunSuspended", "RunResumed", "RunFailed")] == [
+        "RunSuspended",
+        "RunResumed",
+    ]
+
+
 @pytest.mark.parametrize("how", ["Stop", "Terminate"])
 def test_a_run_that_is_shut_down_is_cancelled_when_no_pod_is_left(workspace: Workspace, how: str) -> None:
     workspace.apply(workspace.manifest("ended", "probe.git", entry_point="sleep"))
