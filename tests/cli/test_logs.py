@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.cli.program import MLP, environment
-from tests.images import RUNNER, build
+from tests.images import RUNNER
 from tests.resources.manifests import project_run
 from tests.servers.cutting_proxy import cutting_proxy
 
@@ -25,11 +25,7 @@ SECURITY = {
 }
 
 
-@pytest.fixture
-def runs(cluster, runs):
-    """The namespace, on a cluster whose node has an image with a shell."""
-    cluster.load(build(RUNNER))
-    return runs
+pytestmark = pytest.mark.usefixtures("images")
 
 
 def container(name: str, script: str) -> dict[str, Any]:

@@ -6,24 +6,22 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from mlp.resources import Condition, ProjectRun, ProjectRunStatus
 from mlp.resources.crd import CRD_NAME
 from tests.cluster.cluster import ClusterError
+from tests.projectruns import CRDS, MANAGED_BY_THE_TEST
 from tests.resources.manifests import ACCEPTED, EVERYTHING, REFUSED, URI, Refused, project_run
 
-CRDS = Path(__file__).parents[2] / "crds"
 NAMESPACE = f"crd-rules-{uuid.uuid4().hex[:8]}"
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def kubectl(cluster):
-    cluster.kubectl("apply", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=60s")
+def kubectl(knows_projectruns):
+    cluster = knows_projectruns
     cluster.kubectl("create", "namespace", NAMESPACE)
 
     def run(*arguments: str, **options: str) -> str:
@@ -40,7 +38,8 @@ def stored(kubectl, request):
 
     def create(**spec) -> str:
         name = f"run-{len(names)}-{abs(hash(request.node.name)) % 10**8}"
-        kubectl("create", "-f", "-", stdin=json.dumps(project_run(name=name, **spec)))
+        manifest = project_run(name=name, **{"managedBy": MANAGED_BY_THE_TEST, **spec})
+        kubectl("create", "-f", "-", stdin=json.dumps(manifest))
         names.append(name)
         return name
 
@@ -85,13 +84,13 @@ def test_refuses(kubectl, refused: Refused):
 
 
 @pytest.mark.usefixtures("kubectl")
-def test_plain_apply_can_be_repeated(cluster):
-    assert "unchanged" in cluster.kubectl("apply", "-f", str(CRDS))
+def test_plain_apply_can_be_repeated(knows_projectruns):
+    assert "unchanged" in knows_projectruns.kubectl("apply", "-f", str(CRDS))
 
 
 @pytest.mark.usefixtures("kubectl")
-def test_the_cost_of_the_rules_is_within_the_servers_budget(cluster):
-    conditions = json.loads(cluster.kubectl("get", "crd", CRD_NAME, "-o", "json"))["status"]["conditions"]
+def test_the_cost_of_the_rules_is_within_the_servers_budget(knows_projectruns):
+    conditions = json.loads(knows_projectruns.kubectl("get", "crd", CRD_NAME, "-o", "json"))["status"]["conditions"]
 
     assert {c["type"]: c["status"] for c in conditions}["Established"] == "True"
     assert not [c for c in conditions if c["type"] == "NonStructuralSchema"]
@@ -101,7 +100,7 @@ def test_a_new_run_reads_as_not_yet_seen_and_with_its_defaults(kubectl, stored):
     run = read(kubectl, stored())
 
     assert run["status"] == {"observedGeneration": -1, "phase": "Pending"}
-    assert run["spec"] == ProjectRun.parse(project_run()).spec.to_dict()
+    assert run["spec"] == ProjectRun.parse(project_run(managedBy=MANAGED_BY_THE_TEST)).spec.to_dict()
 
 
 CHANGES = {
@@ -139,7 +138,7 @@ def test_every_change_that_is_refused_was_tried():
 
 @pytest.mark.parametrize("field", ["parameters", "tracking", "activeDeadlineSeconds", "managedBy"])
 def test_what_a_run_is_can_be_neither_added_nor_removed(kubectl, stored, field):
-    without = {key: value for key, value in EVERYTHING.items() if key != field}
+    without = {**EVERYTHING, field: None}
 
     with pytest.raises(ClusterError, match=f"{field} cannot change"):
         patch(kubectl, stored(**EVERYTHING), {field: None})
@@ -234,7 +233,7 @@ def test_the_queue_can_change_until_the_run_is_admitted(kubectl, stored, conditi
 
 def test_a_run_of_fifty_two_characters_is_stored_and_one_more_is_refused(kubectl):
     for length, fits in ((52, True), (53, False)):
-        text = json.dumps(project_run(name="n" * length))
+        text = json.dumps(project_run(name="n" * length, managedBy=MANAGED_BY_THE_TEST))
         if fits:
             kubectl("create", "-f", "-", stdin=text)
             kubectl("delete", "projectrun", "n" * length)
@@ -263,7 +262,7 @@ def test_two_conditions_of_one_type_are_refused(kubectl, stored):
 
 
 def test_a_user_who_writes_the_spec_cannot_write_the_status(kubectl):
-    manifest = {**project_run(name="honest"), "status": {"phase": "Succeeded"}}
+    manifest = {**project_run(name="honest", managedBy=MANAGED_BY_THE_TEST), "status": {"phase": "Succeeded"}}
     kubectl("create", "-f", "-", stdin=json.dumps(manifest))
 
     assert read(kubectl, "honest")["status"] == {"observedGeneration": -1, "phase": "Pending"}
@@ -323,8 +322,8 @@ def objects(schema: dict, path: str) -> list[str]:
     return [path, *(p for name, inner in schema["properties"].items() for p in objects(inner, f"{path}.{name}"))]
 
 
-def test_kubectl_explains_every_field(cluster, kubectl):
-    crd = json.loads(cluster.kubectl("get", "crd", CRD_NAME, "-o", "json"))
+def test_kubectl_explains_every_field(knows_projectruns, kubectl):
+    crd = json.loads(knows_projectruns.kubectl("get", "crd", CRD_NAME, "-o", "json"))
     properties = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     paths = [path for top in ("spec", "status") for path in objects(properties[top], f"projectrun.{top}")]
 
