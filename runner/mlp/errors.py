@@ -26,6 +26,8 @@ Each class has a ``reason``, the CamelCase word that stands in a status conditio
 of the user (do not retry) from an accident (retry). The command line has its own, smaller set: see mlp.cli.
 """
 
+# ruff: noqa: N818 -- each is named for what happened, as the reason of a condition is
+
 from __future__ import annotations
 
 __all__ = [
