@@ -19,7 +19,8 @@ from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.machinery.queue import WorkQueue
 from mlp_operator.machinery.watching import Watched, watch
 from mlp_operator.runs.actions import Rules
-from mlp_operator.runs.controller import RUNS, RunController, owner_by_label, trim_job, trim_pod, trim_run
+from mlp_operator.runs.caching import owner_by_label, trim_job, trim_pod, trim_run
+from mlp_operator.runs.controller import RUNS, RunController
 from mlp_operator.runs.job import PodDefaults
 from mlp_operator.runs.resolution import Resolver
 from mlp_operator.settings import Settings, SettingsError

@@ -58,8 +58,8 @@ class Settings:
     """One request to the API server."""
 
     progress_delay: float = 15.0
-    """A pod that is still fetching after this time gets a status that says so. Shorter stages are not written:
-    every write costs the API server, and a second of cloning interests nobody."""
+    """A pod that is still fetching after this time gets a status that says so (later where many start at once). Shorter
+    stages are not written: every write costs the API server, and a second of cloning interests nobody."""
 
     health_port: int = 8080
     """/healthz, /readyz and /metrics. 0 takes a free port."""

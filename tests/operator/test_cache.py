@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from mlp_operator.machinery.cache import Store, key_of, version_of
-from mlp_operator.runs.controller import owner_by_label
+from mlp_operator.runs.caching import owner_by_label
 
 OWNER = ("team-a", "wine")
 

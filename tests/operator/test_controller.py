@@ -13,7 +13,8 @@ from mlp.resources import ProjectRun
 from mlp_operator.machinery.cache import Store, key_of
 from mlp_operator.machinery.cluster import ApiError, Cluster
 from mlp_operator.machinery.events import EventRecorder
-from mlp_operator.runs.controller import RunController, owner_by_label
+from mlp_operator.runs.caching import owner_by_label
+from mlp_operator.runs.controller import RunController
 from tests.operator.build import COMMIT, RULES, failed, pod, resolved, run_body, succeeded, working
 from tests.servers.api_server import serving
 
@@ -283,3 +284,14 @@ async def test_a_run_that_waits_says_for_how_long(operator):
     again = await operator.look(done)
     assert again == pytest.approx(3540, abs=5)
     assert ProjectRun.parse(operator.server.objects[RUN]).finished
+
+
+@pytest.mark.parametrize(("others", "reason"), [(0, "Fetching"), (99, "Submitted")])
+async def test_in_a_crowd_a_slow_stage_has_to_last_longer_to_be_written(operator, others, reason):
+    await operator.look()
+    for number in range(others):
+        operator.controller._count(("team-b", str(number)), {"status": {"phase": "Preparing"}})
+    began = (datetime.now(UTC) - timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fetching = operator.pod(pod, phase="Pending", init={"running": {"startedAt": began}})
+    await operator.look(fetching)
+    assert operator.reason == reason

@@ -8,7 +8,7 @@ import pytest
 
 from mlp.resources import ProjectRun
 from mlp_operator.runs.actions import Observed
-from mlp_operator.runs.controller import trim_job, trim_pod, trim_run
+from mlp_operator.runs.caching import trim_job, trim_pod, trim_run
 from mlp_operator.runs.decide import decide
 from tests.operator.build import RULES, at, failed, job, run_body, succeeded, working
 

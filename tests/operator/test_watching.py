@@ -17,7 +17,8 @@ from mlp_operator.machinery.health import Freshness
 from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.machinery.queue import WorkQueue
 from mlp_operator.machinery.watching import Watched
-from mlp_operator.runs.controller import RUNS, owner_by_label
+from mlp_operator.runs.caching import owner_by_label
+from mlp_operator.runs.controller import RUNS
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mlp_operator.runs.actions import Action, Rules
     from mlp_operator.runs.resolution import Resolver
 
-__all__ = ["RUNS", "RunController", "owner_by_label", "trim_job", "trim_pod", "trim_run"]
+__all__ = ["RUNS", "RunController"]
 
 RUNS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL)
 
@@ -42,40 +43,13 @@ _PASSES: Final = 10
 """More decisions than this in one go would be a circle."""
 
 _PAUSE: Final = 5.0
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_FEW: Final = 10
+_STARTING: Final = (Phase.PENDING, Phase.RESOLVING, Phase.PREPARING)
 
 Hindrance = Refusal | dict[str, Any] | None
 """Why a Job could not be created: the API server's refusal, or a foreign Job of that name."""
 
 logger = logging.getLogger(__name__)
-
-
-def owner_by_label(obj: Object) -> Key:
-    """The run that a Job or a pod belongs to."""
-    metadata = obj["metadata"]
-    return metadata["namespace"], (metadata.get("labels") or {}).get(names.RUN_LABEL, "")
-
-
-def trim_run(obj: Object) -> Object:
-    """A ProjectRun without what nobody here reads: the copy that kubectl apply keeps of it."""
-    annotations = {
-        key: value for key, value in (obj["metadata"].get("annotations") or {}).items() if key != _LAST_APPLIED
-    }
-    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
-
-
-def trim_job(obj: Object) -> Object:
-    """A Job as far as decisions read it: of its pods' template, the plan."""
-    template = obj["spec"]["template"].get("metadata") or {}
-    plan = {key: value for key, value in (template.get("annotations") or {}).items() if key == names.PLAN_ANNOTATION}
-    spec = {key: obj["spec"][key] for key in ("suspend", "activeDeadlineSeconds") if key in obj["spec"]}
-    return {**obj, "spec": {**spec, "template": {"metadata": {"annotations": plan}}}}
-
-
-def trim_pod(obj: Object) -> Object:
-    """A pod as far as decisions read it: its state, and of its spec the node."""
-    metadata = {key: value for key, value in obj["metadata"].items() if key != "annotations"}
-    return {**obj, "metadata": metadata, "spec": {"nodeName": (obj.get("spec") or {}).get("nodeName")}}
 
 
 class RunController:
@@ -109,6 +83,7 @@ class RunController:
         self._resolver = resolver
         self._recorder = recorder
         self._rules = rules
+        self._starting: set[Key] = set()
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it can go now.
@@ -119,6 +94,7 @@ class RunController:
         hindrance: Hindrance = None
         for _ in range(_PASSES):
             body = self._runs.get(key)
+            self._count(key, body)
             if body is None:
                 self._resolver.forget(key)
                 return None
@@ -127,7 +103,7 @@ class RunController:
             except UsageError as error:
                 await self._refuse(key, body, error)
                 return None
-            decision = decide(run, await self._observe(key, run, hindrance), datetime.now(UTC), self._rules)
+            decision = decide(run, await self._observe(key, run, hindrance), datetime.now(UTC), self._paced_rules())
             if decision.status is None and not decision.actions:
                 if run.finished:
                     self._resolver.forget(key)
@@ -138,6 +114,20 @@ class RunController:
                 hindrance = await self._act(key, run, action)
         logger.warning("%s/%s: more than %d steps in one go", *key, _PASSES)
         return _PAUSE
+
+    def _count(self, key: Key, body: Object | None) -> None:
+        if body is not None and (body.get("status") or {}).get("phase") in _STARTING:
+            self._starting.add(key)
+        else:
+            self._starting.discard(key)
+
+    def _paced_rules(self) -> Rules:
+        """The rules; the more runs start at once, the longer one may take before that is worth a write.
+
+        In a burst everybody waits for everybody, and a write a run to say so would make all of them wait longer.
+        """
+        crowd = max(1.0, len(self._starting) / _FEW)
+        return replace(self._rules, progress_delay=self._rules.progress_delay * crowd)
 
     async def _observe(self, key: Key, run: ProjectRun, hindrance: Hindrance) -> Observed:
         job = self._own_job(key, run)
