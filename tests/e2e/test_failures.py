@@ -142,6 +142,22 @@ def test_a_pod_that_fits_no_node_is_told(workspace: Workspace) -> None:
     assert "node" in condition(run, "Succeeded")["message"]
 
 
+def test_a_pod_that_the_cluster_refuses_is_told(workspace: Workspace) -> None:
+    context = {"runAsUser": 0, "runAsNonRoot": False}
+    backend = {"type": "Kubernetes", "kubernetes": {"securityContext": context}}
+    workspace.apply(workspace.manifest("rooted", "probe.git", backend=backend, pendingDeadlineSeconds=30))
+    run = wait_until(
+        "it says so",
+        lambda: (
+            condition(workspace.run("rooted"), "Succeeded").get("reason") == "PodRefused" and workspace.run("rooted")
+        ),
+    )
+    assert "PodSecurity" in condition(run, "Succeeded")["message"]
+    assert condition(run, "Reconciling")["status"] == "True"
+    run = workspace.finish("rooted", seconds=40)
+    assert outcome(run) == ("Failed", "False", "PendingDeadlineExceeded")
+
+
 def test_a_job_that_somebody_deletes_is_told(workspace: Workspace) -> None:
     workspace.apply(workspace.manifest("victim", "probe.git", entry_point="sleep"))
     wait_until("it runs", lambda: workspace.run("victim")["status"]["phase"] == "Running")

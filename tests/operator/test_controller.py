@@ -198,7 +198,6 @@ async def test_a_run_that_is_gone_when_its_status_is_written_is_no_failure(opera
     await operator.look()
     started = operator.pod(working)
     del operator.server.objects[RUN]
-    assert await operator.controller.reconcile(KEY) is None
     operator.pods.put(started)
     assert await operator.controller.reconcile(KEY) is None
     assert len(operator.runs) == 0
@@ -295,3 +294,14 @@ async def test_in_a_crowd_a_slow_stage_has_to_last_longer_to_be_written(operator
     fetching = operator.pod(pod, phase="Pending", init={"running": {"startedAt": began}})
     await operator.look(fetching)
     assert operator.reason == reason
+
+
+async def test_a_job_without_a_pod_is_asked_why(operator):
+    await operator.look()
+    job = operator.server.objects[JOB]["metadata"]["uid"]
+    event = {"metadata": {"name": "e"}, "involvedObject": {"uid": job}, "message": 'pods "x" is forbidden: no room'}
+    operator.server.store("/api/v1/namespaces/team-a/events/e", event)
+    await operator.look()
+    assert operator.reason == "PodRefused"
+    await operator.look(operator.pod(working))
+    assert operator.reason == "Running"

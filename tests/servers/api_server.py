@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+COLLECTIONS = ("projectruns", "jobs", "pods", "events")
 CLUSTER = """
 apiVersion: v1
 kind: Config
@@ -73,6 +74,9 @@ class ApiServer:
             if name in self.objects:
                 return _failure(409, "AlreadyExists")
             return web.json_response(self.store(name, body), status=201)
+        if method == "GET" and path.rpartition("/")[2] in COLLECTIONS:
+            items = [obj for name, obj in self.objects.items() if name.startswith(f"{path}/")]
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
         item = path.removesuffix("/status")
         if item not in self.objects:
             return _failure(404, "NotFound")

@@ -147,14 +147,16 @@ class Cluster:
         """
         return await self._request("GET", resource.path(namespace, name), resource)
 
-    async def list(self, resource: Resource, namespaces: Sequence[str] = (), *, selector: str = "") -> ListPage:
+    async def list(
+        self, resource: Resource, namespaces: Sequence[str] = (), *, selector: str = "", fields: str = ""
+    ) -> ListPage:
         """All objects of a kind: in some namespaces, or in all when none is named."""
         items: list[Object] = []
         versions: list[int] = []
         for namespace in namespaces or (None,):
             token = ""
             while True:
-                query = {"limit": str(_PAGE), "labelSelector": selector, "continue": token}
+                query = {"limit": str(_PAGE), "labelSelector": selector, "fieldSelector": fields, "continue": token}
                 answer = await self._request("GET", resource.path(namespace), resource, query=query, verb="LIST")
                 items += answer["items"]
                 token = answer["metadata"].get("continue") or ""

@@ -63,6 +63,7 @@ class Observed:
         outcome: How the look-up of the project stands; None if nobody has asked.
         foreign_job: A Job of the run's name that belongs to something else.
         refusal: Why the Job was not taken.
+        pod_refusal: Why the Job's pod was not taken, asked for where it has been missing for a while.
     """
 
     job: Object | None = None
@@ -70,6 +71,7 @@ class Observed:
     outcome: Outcome | None = None
     foreign_job: Object | None = None
     refusal: Refusal | None = None
+    pod_refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

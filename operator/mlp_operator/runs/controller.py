@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from mlp.errors import UsageError
 from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, ProjectRunStatus, names
-from mlp_operator.machinery.cluster import JOBS, PODS, ApiError, Resource
+from mlp_operator.machinery.cache import version_of
+from mlp_operator.machinery.cluster import EVENTS, JOBS, PODS, ApiError, Resource
 from mlp_operator.machinery.events import Event
 from mlp_operator.runs import status as status_of
 from mlp_operator.runs.actions import (
@@ -43,6 +44,8 @@ _PASSES: Final = 10
 """More decisions than this in one go would be a circle."""
 
 _PAUSE: Final = 5.0
+_PATIENCE: Final = 10.0
+"""Seconds that a Job may be without a pod before it is asked why."""
 _FEW: Final = 10
 _STARTING: Final = (Phase.PENDING, Phase.RESOLVING, Phase.PREPARING)
 
@@ -141,7 +144,21 @@ class RunController:
             outcome=self._resolver.outcome(key, run.uid),
             foreign_job=hindrance if isinstance(hindrance, dict) else None,
             refusal=hindrance if isinstance(hindrance, Refusal) else None,
+            pod_refusal=await self._pod_refusal(run, job) if job is not None and not pods else None,
         )
+
+    async def _pod_refusal(self, run: ProjectRun, job: Object) -> str | None:
+        """Why a Job has no pod after a while. The Job controller says it in events alone, and tries for ever."""
+        created = datetime.fromisoformat(job["metadata"]["creationTimestamp"])
+        if run.finished or (datetime.now(UTC) - created).total_seconds() < _PATIENCE:
+            return None
+        selector = f"involvedObject.uid={job['metadata']['uid']},reason=FailedCreate"
+        try:
+            page = await self._cluster.list(EVENTS, [run.namespace], fields=selector)
+        except ApiError as error:
+            logger.info("%s/%s: why its Job has no pod cannot be asked: %s", run.namespace, run.name, error)
+            return None
+        return max(page.items, key=version_of)["message"] if page.items else None
 
     def _own_job(self, key: Key, run: ProjectRun) -> Object | None:
         job = self._jobs.get(key)

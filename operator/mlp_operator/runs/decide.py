@@ -43,6 +43,7 @@ Object = dict[str, Any]
 
 _CONFLICT_RETRY: Final = 5.0
 _REFUSED_RETRY: Final = 15.0
+_NO_POD_LOOK: Final = 12.0
 _PATIENT: Final = 30
 _QUIET: Final = (Reason.SUBMITTED, Reason.FETCHING)
 
@@ -150,25 +151,28 @@ def _with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, r
         return _say(run, Situation(Phase.FAILED, Reason.JOB_CONFLICT, text), now)
     reading = read_job(job, observed.pods, backoff_limit=run.spec.backoff_limit)
     deleting = "deletionTimestamp" in job["metadata"]
-    held = bool(job["spec"].get("suspend"))
+    suspended = bool(job["spec"].get("suspend"))
     if run.spec.shutdown is not None and not reading.situation.finished:
         return _cancel(run, job, observed, deleting=deleting)
     if deleting and reading.situation.phase != Phase.SUCCEEDED:
         return Decision()  # what its pods say now is the deletion's doing; when it is gone, JobDeleted tells
     if run.spec.suspend and not reading.situation.finished:
-        if not held:
+        if not suspended:
             return Decision(actions=(SuspendJob(suspend=True),))
-        suspended = Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED)
-        reading = Reading(suspended, attempts=reading.attempts)
-    elif held and not run.spec.suspend:
+        reading = Reading(Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED), attempts=reading.attempts)
+    elif suspended and not run.spec.suspend:
         return Decision(actions=(SuspendJob(suspend=False),))
     waits = not reading.started and reading.situation.phase in (Phase.PREPARING, Phase.PENDING)
     late = _pending_deadline(run, now) if waits and reading.attempts == 1 else None
     if late is not None and late <= 0:
         reading = replace(reading, situation=_too_late(run), completed=now)
+    if observed.pod_refusal is not None and reading.pod is None and reading.situation.minor:
+        text = f"The cluster does not take the run's pod: {observed.pod_refusal}"
+        reading = replace(reading, situation=Situation(Phase.PREPARING, Reason.POD_REFUSED, text))
     wait = _not_worth_a_write(run, job, reading, now, rules)
     if wait is not None:
-        return _sooner(Decision(again_after=wait or None), late)
+        held = _sooner(Decision(again_after=wait or None), late)
+        return _sooner(held, _NO_POD_LOOK) if reading.pod is None else held
     wanted = status_of.with_job(
         run.status,
         replace(reading, situation=_steady(run, reading.situation)),
@@ -257,6 +261,7 @@ def _if_changed(run: ProjectRun, wanted: ProjectRunStatus) -> ProjectRunStatus |
 
 
 def _sooner(decision: Decision, late: float | None) -> Decision:
+    """The same decision, looked at again after so many seconds at the latest."""
     if late is None:
         return decision
     times = [wait for wait in (late, decision.again_after) if wait is not None]

@@ -226,7 +226,8 @@ def _init_container(name: str, *, credentials: bool, defaults: PodDefaults) -> d
         "args": ["clone"],
         "env": [{"name": "HOME", "value": names.HOME_DIRECTORY}],
         "volumeMounts": mounts,
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+        # Little: a pod asks for the most that any of its containers asks for, and a burst has to fit a node.
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
         "securityContext": _restricted(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -242,7 +243,6 @@ def _main_container(
     container: dict[str, Any] = {
         "name": names.MAIN_CONTAINER,
         "image": image,
-        "imagePullPolicy": defaults.pull_policy,
         "command": [names.INIT_PROGRAM, "--", "bash", "-c", _literal(plan.project.command)],
         "workingDir": directory,
         "env": [
@@ -257,6 +257,8 @@ def _main_container(
         # The end of the log of a failing command becomes part of the run's status without any right to read logs.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+    if image == defaults.runner_image:
+        container["imagePullPolicy"] = defaults.pull_policy  # other images: as Kubernetes takes their tags
     container.update({key: pod[key] for key in ("envFrom", "resources") if pod.get(key)})
     return container
 

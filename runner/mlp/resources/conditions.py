@@ -59,6 +59,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     RESUMED = "Resumed"
 
+    POD_REFUSED = "PodRefused"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
     VOLUME_PENDING = "VolumePending"

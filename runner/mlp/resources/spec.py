@@ -214,7 +214,8 @@ class ProjectRunSpec(SpecModel):
     """End the run for good. Stop: the command gets SIGTERM and its grace period. Terminate: at once. It can be set at
     any time, and then only be raised from Stop to Terminate."""
     backoff_limit: Int32 = 0
-    """How often the run is tried again after an accident, such as a lost node. A wrong project is never tried again."""
+    """How often the run is tried again after its command, or what prepares it, has failed. What the cluster itself
+    ends, such as an evicted pod, is tried again and not counted; a mistake of the user is never tried again."""
     active_deadline_seconds: Seconds | None = None
     """How long the run may be active; no limit if unset. The time starts anew when a suspended run goes on."""
     pending_deadline_seconds: Seconds | None = None
