@@ -110,6 +110,8 @@ class Installed:
         documents = list(yaml.safe_load_all((REPOSITORY / "deploy/operator.yaml").read_text()))
         for document in documents:
             if document["kind"] == "Deployment":
+                # In a cluster that was there before, a pod of an older image of the same name has to go.
+                document["spec"]["template"]["metadata"]["annotations"] = {"mlp.test/installed": secrets.token_hex(4)}
                 container = document["spec"]["template"]["spec"]["containers"][0]
                 container["image"] = OPERATOR.name
                 container["env"] = [each for each in container["env"] if each["name"] != "MLP_RUNNER_IMAGE"]

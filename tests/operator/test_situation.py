@@ -443,3 +443,9 @@ def test_the_states_of_steps(of, steps):
 def test_fetching_tells_since_when():
     assert reading(pod(init=running(3))).since == at(3)
     assert reading(pod(init=FETCHED)).since is None
+
+
+def test_a_command_that_has_ended_in_a_pod_that_has_not_is_still_running():
+    before, after = reading(working()), reading(pod("Running", init=FETCHED, main=ended(0)))
+    assert (after.situation, after.exit_code) == (before.situation, None)
+    assert [(step.name, step.state, step.finished is None) for step in after.steps][-1] == ("main", "Running", True)

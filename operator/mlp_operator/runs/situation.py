@@ -6,10 +6,11 @@ comes up to seconds later, because its controller works in batches. What a singl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from mlp.resources import names
 from mlp.resources.conditions import Phase, Reason
 from mlp_operator.runs import pods as read
 from mlp_operator.runs.job import attempt_of
@@ -80,16 +81,22 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
             situation = Situation(Phase.RUNNING, Reason.RUNNING, "The command runs.")
         case _:
             situation = read.before_start(pod)
+    # A command's end shows some time before the pod's. It is told with the pod's, in one write.
+    goes_on = situation.phase == Phase.RUNNING
     return Reading(
         situation,
         attempts=attempts,
         started=any(read.has_started(each) for each in own),
         pod=pod,
-        exit_code=read.exit_code(pod),
-        steps=read.steps_of(pod),
+        exit_code=None if goes_on else read.exit_code(pod),
+        steps=tuple(map(_unfinished, read.steps_of(pod))) if goes_on else read.steps_of(pod),
         completed=read.completion(pod) if situation.finished else None,
         since=read.init_started(pod) if situation.reason == Reason.FETCHING else None,
     )
+
+
+def _unfinished(step: Step) -> Step:
+    return replace(step, state="Running", reason=None, finished=None) if step.name == names.MAIN_CONTAINER else step
 
 
 def _owned_by(pod: Object, job: Object) -> bool:
