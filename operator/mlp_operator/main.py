@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from mlp_operator.runs.actions import Rules
 from mlp_operator.runs.caching import owner_by_label, trim_job, trim_pod, trim_run
 from mlp_operator.runs.controller import RUNS, RunController
 from mlp_operator.runs.job import PodDefaults
-from mlp_operator.runs.resolution import Resolver
+from mlp_operator.runs.resolution import Resolver, forget_old_credentials
 from mlp_operator.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def main() -> None:
         settings = Settings.from_environment()
     except SettingsError as error:
         sys.exit(f"mlp-operator: {error}")
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        forget_old_credentials()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(_until_signalled(settings))

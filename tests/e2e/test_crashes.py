@@ -41,6 +41,7 @@ def operator(cluster: OwnCluster, proxy: Interception, namespace: str, log: Path
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(proxy.kubeconfig),
         "HOME": str(log.parent),
+        "TMPDIR": str(log.parent),
         "MLP_NAMESPACES": namespace,
         "MLP_RUNNER_IMAGE": RUNNER.name,
         "MLP_GIT_PROTOCOLS": "https,ssh,http",

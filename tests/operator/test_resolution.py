@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.machinery.queue import WorkQueue
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved
-from mlp_operator.runs.resolution import Resolver
+from mlp_operator.runs.resolution import Resolver, forget_old_credentials
 from mlp_operator.settings import Settings
 from tests.operator.build import project_run
 from tests.servers.git_http import Accounts, serving
@@ -350,3 +351,13 @@ async def test_closing_ends_what_is_under_way(server):
     assert time.perf_counter() - started < 1
     server.halt()
     await desk.gone()
+
+
+def test_what_a_killed_operator_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, other = tmp_path / "mlp-git-abc", tmp_path / "somebody-else"
+    for directory in (left, other):
+        directory.mkdir()
+        (directory / "password").write_text("pw")
+    forget_old_credentials()
+    assert [path.name for path in tmp_path.iterdir()] == ["somebody-else"]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.queue import WorkQueue
     from mlp_operator.settings import Settings
 
-__all__ = ["Resolver"]
+__all__ = ["Resolver", "forget_old_credentials"]
 
 _KEPT: Final = 32 << 20
 """Bytes of all kept snapshots together. A large repository's paths take as much as hundreds of small ones."""
@@ -51,7 +51,19 @@ _LAST_RETRY: Final = 120.0
 
 T = TypeVar("T")
 
+_PREFIX: Final = "mlp-git-"
+"""Of directories with credentials: ours, and those in which mlp.source calls Git."""
+
 logger = logging.getLogger(__name__)
+
+
+def forget_old_credentials() -> None:
+    """Remove what an operator that was killed in the middle of a look-up has left in this pod.
+
+    A pod's temporary directory outlives its containers. Only for a pod, where nobody else works in that directory.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 class Resolver:
@@ -194,7 +206,7 @@ class Resolver:
                 f"spec.project.authSecretRef: there is no Secret {reference.name} in namespace {namespace}. Create it "
                 "(type kubernetes.io/basic-auth or kubernetes.io/ssh-auth); the run goes on by itself."
             ) from None
-        directory = Path(tempfile.mkdtemp(prefix="mlp-git-"))
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
             _write_secret(secret, directory, reference.name)
             scope = (secret["metadata"]["uid"], secret["metadata"]["resourceVersion"])
