@@ -354,10 +354,10 @@ async def test_closing_ends_what_is_under_way(server):
 
 
 def test_what_a_killed_operator_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left, other = tmp_path / "mlp-git-abc", tmp_path / "somebody-else"
-    for directory in (left, other):
-        directory.mkdir()
-        (directory / "password").write_text("pw")
+    place = tmp_path / "of-this-test"
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    for name in ("mlp-git-abc", "somebody-else"):
+        (place / name).mkdir(parents=True)
+        (place / name / "password").write_text("pw")
     forget_old_credentials()
-    assert [path.name for path in tmp_path.iterdir()] == ["somebody-else"]
+    assert [path.name for path in place.iterdir()] == ["somebody-else"]
