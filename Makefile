@@ -9,7 +9,7 @@ PY := .venv/bin/python
 .PHONY: help setup demo demo-cluster test lint format crds cluster-up cluster-down kind-up bench clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -ts $$'\t'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do printf '%-14s%s\n' "$$target" "$$text"; done
 
 .bootstrap/bin/uv:
 	python3 -m venv .bootstrap
@@ -51,7 +51,7 @@ cluster-down: setup ## End it, and remove everything of it
 	@$(PY) -m tests.cluster down
 
 kind-up: ## The same for people with Docker: a kind cluster with the operator in it
-	kind create cluster --config kind-config.yaml --wait 120s
+	kind get clusters | grep -qx mlp || kind create cluster --config kind-config.yaml --wait 120s
 	docker build -f runner/Dockerfile -t mlp-runner:0.1.0 .
 	docker build -f operator/Dockerfile -t mlp-operator:0.1.0 .
 	kind load docker-image mlp-runner:0.1.0 mlp-operator:0.1.0 --name mlp
