@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from mlp.backends.kubernetes.logs import read_logs
@@ -58,8 +59,8 @@ class KubernetesRun:
         Raises:
             WaitTimedOut: The time is over. The run goes on.
         """
-        *_, last = self.states(timeout=timeout)
-        return _status(last) == "FINISHED"
+        # Of a day's states none but the last is kept.
+        return _status(deque(self.states(timeout=timeout), maxlen=1).pop()) == "FINISHED"
 
     def get_status(self) -> str:
         """RUNNING, SCHEDULED, FINISHED, FAILED or KILLED."""
