@@ -21,7 +21,7 @@ def test_an_example_goes_from_a_branch_to_succeeded(workspace: Workspace, git_ho
     workspace.apply(
         workspace.manifest("two-steps", "examples.git", subdirectory="two_steps", parameters={"rows": "50"})
     )
-    assert workspace.run("two-steps")["status"]["phase"] in ("Pending", "Preparing")
+    assert workspace.run("two-steps")["status"]["phase"] in ("Pending", "Resolving", "Preparing", "Running")
     workspace.kubectl("wait", "--for=condition=Succeeded", "projectrun/two-steps", "--timeout=90s", timeout=100)
     run = workspace.run("two-steps")
     assert outcome(run) == ("Succeeded", "True", "Succeeded")
