@@ -10,9 +10,12 @@ import pytest
 
 from mlp.backends.manifest import read_manifest
 from tests.cli.program import EXAMPLES, mlp
+from tests.cluster.fixtures import is_ci
 
 PROJECTS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
-needs_scikit_learn = pytest.mark.skipif(find_spec("sklearn") is None, reason="the group examples is not installed")
+needs_scikit_learn = pytest.mark.skipif(
+    find_spec("sklearn") is None and not is_ci(), reason="the group examples is not installed"
+)
 
 
 @pytest.fixture(autouse=True)
