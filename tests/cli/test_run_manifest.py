@@ -161,7 +161,7 @@ def test_a_declared_environment_needs_env_manager_local_with_auto(tmp_path):
     ("text", "message"),
     [
         ("a: [1", "run.yaml:1:6: this is not YAML"),
-        ("", "run.yaml holds 0 documents"),
+        ("", "run.yaml is empty; a ProjectRun begins with 'apiVersion: mlp.dev/v1alpha1'."),
         ("a: 1\n---\nb: 2\n", "run.yaml holds 2 documents"),
         ("- 1\n", "run.yaml holds no object"),
         ("a: \x07", "run.yaml is not YAML"),

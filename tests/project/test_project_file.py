@@ -90,6 +90,7 @@ def test_entry_points_keep_the_order_of_the_file():
         ("{", "MLproject:1:2: not readable as YAML: while parsing a flow node"),
         ("name: x\n---\nname: y", "MLproject:2:1: not readable as YAML: expected a single document in the stream: but"),
         ("name: 'x", "MLproject:1:9: not readable as YAML: while scanning a quoted scalar"),
+        ("name: 'x\n\ny: z", "MLproject:3:5: not readable as YAML: while scanning a quoted scalar that begins at 1:7"),
         ("name: *x", "MLproject:1:7: not readable as YAML: found undefined alias"),
         ("name: x\nbell: \a", "MLproject:2:7: the character '\\x07' is not allowed in YAML."),
         (main("{x} train.py"), "MLproject:3:18: not readable as YAML: while parsing a block mapping"),

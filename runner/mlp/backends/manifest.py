@@ -25,7 +25,9 @@ def read_manifest(path: str | PathLike[str]) -> ProjectRun:
     """
     name = _name(path)
     objects = read_objects(path)
-    if len(objects) != 1:
+    if not objects:
+        raise UsageError(f"{name} is empty; a ProjectRun begins with 'apiVersion: mlp.dev/v1alpha1'.")
+    if len(objects) > 1:
         raise UsageError(f"{name} holds {len(objects)} documents; one ProjectRun is wanted. Split the file.")
     try:
         return ProjectRun.parse(objects[0])

@@ -233,9 +233,17 @@ def parse(file: str, text: str) -> Value:
     return Value(position, data, node, loader)
 
 
+def _beginning(error: yaml.MarkedYAMLError) -> str:
+    """Where the thing that was being read began, if on an earlier line: that of a quote without its end, say."""
+    first, last = error.context_mark, error.problem_mark
+    if not (first and last and first.line < last.line and str(error.context).startswith("while ")):
+        return ""
+    return f" that begins at {first.line + 1}:{first.column + 1}"
+
+
 def _malformed(file: str, error: yaml.MarkedYAMLError) -> ProjectInvalid:
     problem = str(error.problem or error.context or "malformed")
-    sentence = f"{error.context}: {problem}" if error.context and error.problem else problem
+    sentence = f"{error.context}{_beginning(error)}: {problem}" if error.context and error.problem else problem
     hint = next((f" ({advice})" for start, advice in _HINTS.items() if problem.startswith(start)), "")
     message = f"not readable as YAML: {sentence}{hint}."
     mark = error.problem_mark or error.context_mark

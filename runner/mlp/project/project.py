@@ -177,6 +177,8 @@ class Project:
             return f". {misnamed[0]}"
         if not self.entry_points and scripts:
             return f". The project's scripts are {', '.join(scripts)}; name one as the entry point."
+        if self.file is None:
+            return f". There is no MLproject file and no script in the root of '{self.name}'."
         return ""
 
 

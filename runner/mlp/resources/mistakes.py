@@ -83,6 +83,8 @@ def _path(location: Sequence[str | int]) -> str:
 
 def _nearest(value: object, expected: str) -> str:
     choices = [choice for choice in expected.replace(" or ", ", ").replace("'", "").split(", ") if choice]
+    if len(choices) == 1:  # "must be 'A'" has said it
+        return ""
     matches = get_close_matches(str(value).lower(), [choice.lower() for choice in choices], n=1)
     return f"; did you mean {next(c for c in choices if c.lower() == matches[0])}?" if matches else ""
 
