@@ -208,11 +208,56 @@ def test_a_directory_that_is_not_there_is_suggested_another(tmp_path):
     assert "Did you mean 'training'?" in done.stderr
 
 
+def test_an_empty_directory_is_told_as_such(tmp_path):
+    done = mlp("run", ".", cwd=project(tmp_path / "empty"))
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("There is no MLproject file and no script in the root of 'empty'.\n")
+
+
+def test_a_caller_s_directory_that_was_removed_is_told_as_such(tmp_path):
+    gone = project(tmp_path / "gone")
+    shell = ["bash", "-c", 'rmdir "$PWD"; exec "$0" run .', MLP]
+
+    done = subprocess.run(shell, cwd=gone, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "The directory that this is called in does not exist any more" in done.stderr
+
+
+def test_a_version_of_a_directory_without_git_on_this_machine_says_what_to_install(tmp_path):
+    (tmp_path / "bin").mkdir()
+
+    done = mlp("run", project(tmp_path / "p", "true"), "-v", "main", PATH=str(tmp_path / "bin"))
+
+    assert done.returncode == 2
+    assert done.stderr == "Error: There is no program 'git' on PATH. Install Git 2.31 or newer.\n"
+
+
+def test_a_full_disk_is_an_error_of_one_line():
+    submit = [MLP, "submit", "https://git.example.com/wine.git", "--dry-run=client", "-o", "yaml"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 -- a device
+        done = subprocess.run(
+            submit, stdout=full, stderr=subprocess.PIPE, env=environment(), text=True, timeout=60, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+def test_a_reader_that_went_away_does_not_change_the_exit_status(tmp_path):
+    read = f'"$0" run {project(tmp_path, "seq 1000000")} 2>&1 | head -n 3 >/dev/null; exit ${{PIPESTATUS[0]}}'
+
+    done = subprocess.run(["bash", "-c", read, MLP], env=environment(), capture_output=True, timeout=60, check=False)
+
+    assert done.returncode == 141  # 128 + SIGPIPE, which ended the command
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["run"], "Missing argument 'URI'"),
         (["run", ".", "-P", "alpha"], "Invalid format for -P parameter: 'alpha'. Use -P name=value."),
+        (["run", ".", "-P", "=3"], "Invalid format for -P parameter: '=3'. Use -P name=value."),
         (["run", ".", "-P", "a=1", "-P", "a=2"], "Repeated parameter: 'a'"),
         (["run", ".", "--env-manager", "pip"], "Invalid value for `env_manager`: pip. Must be one of ['local', "),
         (["run", ".", "--env-manager", "uv"], "pass --env-manager local"),

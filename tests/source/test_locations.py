@@ -141,7 +141,7 @@ def test_a_mistyped_directory_is_told_as_such(tmp_path, monkeypatch):
         locate("./exampels", local=True)
     with pytest.raises(SourceNotFound, match="There is no directory 'nodir'"):
         locate("nodir", local=True)
-    with pytest.raises(SourceNotFound, match="There is no directory '/nowhere/at/all'"):
+    with pytest.raises(SourceNotFound, match=r"There is no directory '/nowhere/at/all'\.$"):
         locate("file:///nowhere/at/all", local=True)
     with pytest.raises(SourceInvalid, match="is a file"):
         locate("file", local=True)

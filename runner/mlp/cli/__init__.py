@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -32,8 +33,13 @@ def _run(arguments: list[str] | None) -> int:
     try:
         result = application.main(args=arguments, prog_name=_program_name(), standalone_mode=False)
     except MlpError as error:
-        click.echo(f"Error: {error}", err=True)
+        _complain(str(error))
         return exit_status(error)
+    except OSError as error:
+        # The machine's own: a full disk, a directory that went away or may not be read.
+        said = error.strerror or str(error)
+        _complain(f"{error.filename}: {said}" if isinstance(error.filename, str) else said)
+        return ExitStatus.FAILED
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -41,6 +47,12 @@ def _run(arguments: list[str] | None) -> int:
         return ExitStatus.INTERRUPTED
     # Click hands back the status of Context.exit() and whatever a command returns; our commands return nothing.
     return result if isinstance(result, int) else ExitStatus.OK
+
+
+def _complain(message: str) -> None:
+    """Say on stderr what was wrong. That nobody reads it any more (``2>&1 | head``) must not change the status."""
+    with suppress(OSError):
+        click.echo(f"Error: {message}", err=True)
 
 
 def _program_name() -> str:

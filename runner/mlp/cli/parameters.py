@@ -18,12 +18,12 @@ def parse_parameters(arguments: Iterable[str]) -> dict[str, str]:
     """Parameters by name, in the order given. A value holds whatever follows the first ``=``.
 
     Raises:
-        click.UsageError: An argument without ``=``, or a name given twice.
+        click.UsageError: An argument without a name or without ``=``, or a name given twice.
     """
     parameters: dict[str, str] = {}
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if not equals:
+        if not equals or not name:
             raise click.UsageError(f"Invalid format for -P parameter: '{argument}'. Use -P name=value.")
         if name in parameters:
             raise click.UsageError(f"Repeated parameter: '{name}'")

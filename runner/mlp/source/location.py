@@ -8,6 +8,7 @@ It must not know how Git is driven; whether a transport is allowed at all is for
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -202,7 +203,12 @@ def _locate_file_url(base: str, path: str, subdirectory: str, *, local: bool) ->
 
 
 def _locate_directory(path: Path, subdirectory: str) -> Location:
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except FileNotFoundError as error:  # no relative path means anything then
+        raise SourceNotFound("The directory that this is called in does not exist any more; go to another.") from error
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise SourceInvalid(f"The directory {path} cannot be read: permission denied.")
     if is_bare_repository(path) and not (path / ".git").exists():
         return Location(path.as_uri(), subdirectory, "git")
     inside = path / subdirectory
@@ -243,7 +249,8 @@ def _refuse_path(path: str, *, local: bool) -> Location:
         )
     if Path(path).exists():
         raise SourceInvalid(f"'{shown}' is a file. A project is a directory or a Git repository.")
-    raise SourceNotFound(f"There is no directory '{shown}' (seen from {Path.cwd()}).{_similar_directory(Path(path))}")
+    seen_from = "" if Path(path).is_absolute() else f" (seen from {Path.cwd()})"
+    raise SourceNotFound(f"There is no directory '{shown}'{seen_from}.{_similar_directory(Path(path))}")
 
 
 def _similar_directory(path: Path) -> str:

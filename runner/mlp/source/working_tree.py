@@ -7,9 +7,10 @@ and is imported where it is needed, because the import alone takes a tenth of a 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from mlp.errors import SourceInvalid
+from mlp.errors import SourceInvalid, UsageError
 from mlp.source.location import Location
 
 __all__ = ["repository_of"]
@@ -23,6 +24,7 @@ def repository_of(location: Location) -> Location:
 
     Raises:
         SourceInvalid: The directory is in no Git repository.
+        UsageError: There is no program ``git``.
     """
     if location.kind == "git":
         return location
@@ -36,6 +38,9 @@ def repository_of(location: Location) -> Location:
 
 
 def _top_level(directory: Path) -> Path | None:
+    # GitPython looks for the program when it is imported, and fails with an ImportError that explains itself only.
+    if shutil.which("git") is None:
+        raise UsageError("There is no program 'git' on PATH. Install Git 2.31 or newer.")
     import git  # noqa: PLC0415 -- only runs of a local project's other version need it
 
     try:
