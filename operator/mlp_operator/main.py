@@ -155,6 +155,8 @@ async def _first_lists(
             logger.warning("%s; again in %g s", error, pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
+            if stop.is_set():
+                raise
         else:
             return
 

@@ -88,6 +88,8 @@ class Settings:
 
 
 _AT_LEAST_ONE: Final = ("workers", "resolvers")
+_PROTOCOLS: Final = ("https", "ssh", "http", "file")
+_LAST_PORT: Final = 65535
 _MORE_THAN_NOTHING: Final = ("resolve_timeout", "resync_period", "watch_grace", "request_timeout")
 _CHOICES: Final = {
     "runner_image_pull_policy": ("Always", "IfNotPresent", "Never"),
@@ -102,11 +104,21 @@ def _convert(variable: str, field: str, type_name: str, text: str) -> object:
         case "bool":
             return _choose(variable, _WORDS, text.lower(), "true or false")
         case "tuple[str, ...]":
-            return tuple(part.strip() for part in text.split(",") if part.strip())
+            parts = tuple(part.strip() for part in text.split(",") if part.strip())
+            return _protocols(variable, parts) if field == "git_protocols" else parts
+    if field == "runner_image" and not text.strip():
+        raise SettingsError(f"{variable} must be the name of an image")
     if field in _CHOICES:
         choices = {choice.lower(): choice for choice in _CHOICES[field]}
         return _choose(variable, choices, text.lower(), " or ".join(_CHOICES[field]))
     return text
+
+
+def _protocols(variable: str, parts: tuple[str, ...]) -> tuple[str, ...]:
+    lowered = tuple(part.lower() for part in parts)
+    if not lowered or not set(lowered) <= set(_PROTOCOLS):
+        raise SettingsError(f"{variable} must be some of {', '.join(_PROTOCOLS)}, not {', '.join(parts) or 'empty'}")
+    return lowered
 
 
 def _choose(variable: str, choices: Mapping[str, object], text: str, expected: str) -> object:
@@ -121,6 +133,8 @@ def _number(variable: str, field: str, text: str, *, whole: bool) -> float:
         number = int(text) if whole else float(text)
     except ValueError:
         raise SettingsError(f"{variable} must be {kind}, not {text!r}") from None
+    if field == "health_port" and not 0 <= number <= _LAST_PORT:
+        raise SettingsError(f"{variable} must be a port, 0 to {_LAST_PORT}, not {text}")
     if field in _AT_LEAST_ONE and number < 1:
         raise SettingsError(f"{variable} must be at least 1, not {text}")
     if not math.isfinite(number) or number < 0 or (number == 0 and field in _MORE_THAN_NOTHING):

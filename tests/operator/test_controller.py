@@ -203,6 +203,16 @@ async def test_a_run_that_is_gone_when_its_status_is_written_is_no_failure(opera
     assert len(operator.runs) == 0
 
 
+async def test_a_new_run_of_the_same_name_does_not_get_the_end_of_the_one_before(operator):
+    await operator.look()
+    done = operator.pod(succeeded)
+    operator.server.store(RUN, run_body(metadata={"uid": "another"}))
+    operator.pods.put(done)
+    with pytest.raises(ApiError, match="Conflict"):
+        await operator.controller.reconcile(KEY)
+    assert "phase" not in operator.status
+
+
 async def test_pods_of_an_earlier_run_of_the_same_name_say_nothing(operator):
     await operator.look(pod("Failed", of="the Job of an earlier run"))
     assert operator.reason == "Submitted"

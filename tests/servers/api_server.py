@@ -81,12 +81,18 @@ class ApiServer:
         if item not in self.objects:
             return _failure(404, "NotFound")
         if method == "PATCH":
-            return web.json_response(self.store(item, _merged(self.objects[item], body)))
+            return self._patch(item, body)
         if method == "DELETE":
             if body.get("preconditions", {}).get("uid") not in (None, self.objects[item]["metadata"]["uid"]):
                 return _failure(409, "Conflict")
             return web.json_response(self.objects.pop(item) | {"status": "Success"})
         return web.json_response(self.objects[item])
+
+    def _patch(self, item: str, body: dict[str, Any]) -> web.Response:
+        version = body.get("metadata", {}).get("resourceVersion")
+        if version not in (None, self.objects[item]["metadata"]["resourceVersion"]):
+            return _failure(409, "Conflict")
+        return web.json_response(self.store(item, _merged(self.objects[item], body)))
 
 
 def _merged(target: Any, patch: Any) -> Any:

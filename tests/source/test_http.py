@@ -348,3 +348,13 @@ def test_the_server_runs_as_a_script_too(repository, commit, secret, git, tmp_pa
             process.terminate()
     assert '"credentials": true' in log.read_text()
     assert "hunter2" not in log.read_text()
+
+
+def test_a_large_repository_of_a_server_that_sends_no_parts_is_refused(server, secret, commit):
+    access = Access.scrubbed(credentials=secret, protocols=("http",), largest_file=500_000)
+    uri = f"{server.url}/project"
+    # In parts it is small enough.
+    assert Git(access, timeout=60).read(uri, commit, wanted=wanted).text("MLproject") == "name: x\n"
+    server.behaviour.filters = False
+    with pytest.raises(SourceInvalid, match="too large to be read here"):
+        Git(access, timeout=60).read(uri, commit, wanted=wanted)

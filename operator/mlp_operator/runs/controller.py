@@ -211,7 +211,9 @@ class RunController:
                 return None
             if error.refused:
                 # A quota or a policy (403) may change its mind; a malformed pod (400, 422) does not.
-                return Refusal(final=error.status != 403, message=error.message)  # noqa: PLR2004 -- HTTP
+                # So may an admission webhook, whatever status it chose.
+                mind = error.status == 403 or "admission webhook" in error.message  # noqa: PLR2004 -- HTTP
+                return Refusal(final=not mind, message=error.message)
             raise
         self._jobs.put(job)
         return None
@@ -244,8 +246,10 @@ class RunController:
         patch = status_of.merge_patch(before.to_dict(), after.to_dict())
         if not patch:
             return
+        # Of the very object that was read: another run may have got its name since, and must not get its end.
+        version = {"resourceVersion": body["metadata"]["resourceVersion"]}
         try:
-            stored = await self._cluster.patch(RUNS, *key, {"status": patch}, subresource="status")
+            stored = await self._cluster.patch(RUNS, *key, {"metadata": version, "status": patch}, subresource="status")
         except ApiError as error:
             if error.not_found:
                 self._runs.discard(body)

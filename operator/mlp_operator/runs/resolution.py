@@ -46,6 +46,9 @@ __all__ = ["Resolver", "forget_old_credentials"]
 
 _KEPT: Final = 32 << 20
 """Bytes of all kept snapshots together. A large repository's paths take as much as hundreds of small ones."""
+_LARGEST: Final = 64 << 20
+"""Bytes of a pack that one look-up may bring: all look-ups share the pod's memory."""
+
 _FIRST_RETRY: Final = 2.0
 _LAST_RETRY: Final = 120.0
 
@@ -129,7 +132,12 @@ class Resolver:
             outcome = self._failed(key, SourceUnavailable(f"The credentials could not be read: {error}"))
         except Exception as error:
             logger.exception("%s/%s: the look-up failed unexpectedly", *key)
-            outcome = self._failed(key, SourceUnavailable(f"The look-up failed unexpectedly: {error!r}"))
+            outcome = self._failed(
+                key,
+                SourceUnavailable(
+                    f"The look-up failed unexpectedly ({type(error).__name__}); the operator's log has more"
+                ),
+            )
         if self.outcome(key, run.metadata.uid) is not None:
             self._outcomes[key] = (run.metadata.uid, outcome)
         self._metrics.resolve_duration.labels(result=type(outcome).__name__).observe(time.perf_counter() - started)
@@ -190,6 +198,7 @@ class Resolver:
         rules: dict[str, Any] = {
             "protocols": self._settings.git_protocols,
             "allow_other_hosts": self._settings.git_other_hosts,
+            "largest_file": _LARGEST if shutil.which("prlimit") else None,
         }
         reference = run.spec.project.auth_secret_ref
         if reference is None:

@@ -95,3 +95,5 @@ def _print_logs(place: Place, name: str, namespace: str) -> None:
                 click.echo(line)
     except MlpError as error:
         click.echo(f"Warning: the run's output cannot be read: {error}", err=True)
+    except OSError:
+        pass  # nobody reads our output any more; the run is waited for all the same

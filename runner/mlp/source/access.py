@@ -89,12 +89,15 @@ class Access:
         credentials: The directory where a credentials Secret is mounted.
         protocols: The transports that may be used; None leaves it to Git and its user's configuration.
         allow_other_hosts: Whether submodules may come from other hosts than the repository itself.
+        largest_file: Bytes that Git may write into one file; None for no limit. A server that cannot send a part of a
+            repository sends all of it.
     """
 
     isolated: bool
     credentials: Path | None = None
     protocols: tuple[str, ...] | None = None
     allow_other_hosts: bool = True
+    largest_file: int | None = None
 
     @classmethod
     def ambient(cls) -> Access:
@@ -108,6 +111,7 @@ class Access:
         credentials: Path | None = None,
         protocols: Sequence[str] = ("https", "ssh"),
         allow_other_hosts: bool = False,
+        largest_file: int | None = None,
     ) -> Access:
         """Nothing ambient.
 
@@ -116,9 +120,14 @@ class Access:
                 kubernetes.io/basic-auth) or ``ssh-privatekey`` and ``known_hosts`` (kubernetes.io/ssh-auth).
             protocols: The transports that may be used.
             allow_other_hosts: Whether submodules may come from other hosts. They get no credentials in any case.
+            largest_file: Bytes that Git may write into one file; needs util-linux's ``prlimit``.
         """
         return cls(
-            isolated=True, credentials=credentials, protocols=tuple(protocols), allow_other_hosts=allow_other_hosts
+            isolated=True,
+            credentials=credentials,
+            protocols=tuple(protocols),
+            allow_other_hosts=allow_other_hosts,
+            largest_file=largest_file,
         )
 
     @property

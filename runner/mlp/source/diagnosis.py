@@ -81,6 +81,13 @@ _CASES: Final = (
         "There is no Git repository at {uri} ({said}), or these credentials may not see it.",
     ),
     _case(
+        r"died of signal 25|File too large",  # SIGXFSZ, EFBIG: Access.largest_file
+        SourceInvalid,
+        "The server of {uri} does not send parts of a repository, and the whole of this one is too large to be read "
+        "here. Let the server allow partial clones (uploadpack.allowFilter), or move the project into a smaller "
+        "repository.",
+    ),
+    _case(
         r"No space left on device|disk quota exceeded",
         SourceUnavailable,
         "There is no room left on the disk to fetch {uri} ({said}).",

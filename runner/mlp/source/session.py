@@ -56,7 +56,7 @@ class Session:
         """
         try:
             outcome = program.run(
-                ["git", *arguments],
+                [*self._limit(), "git", *arguments],
                 environment=self.surroundings.environment,
                 deadline=self.deadline,
                 directory=within or self.directory,
@@ -86,6 +86,10 @@ class Session:
     def diagnose(self, outcome: Outcome) -> MlpError:
         """The error that a failed call means."""
         return diagnose(outcome.stderr, uri=self.uri, way_to_authenticate=self.access.way_to_authenticate)
+
+    def _limit(self) -> list[str]:
+        largest = self.access.largest_file
+        return [] if largest is None else ["prlimit", f"--fsize={largest}"]
 
     def _clean(self, text: str) -> str:
         for secret in self.surroundings.secrets:
