@@ -34,6 +34,7 @@ from mlp_operator.runs.planning import Resolved
 from mlp_operator.runs.situation import read_job
 from mlp_operator.runs.status import merge_patch
 from mlp_operator.runs.transitions import events_between
+from tests.servers.api_server import merged
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -390,19 +391,6 @@ class World:
             case DeleteRun():
                 self.body["metadata"]["deletionTimestamp"] = stamp()
         return {}
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """RFC 7386, as it stands there."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 def reading(*pods: dict[str, Any], backoff_limit: int = 0, **of_job: Any) -> Any:

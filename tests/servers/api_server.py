@@ -92,10 +92,11 @@ class ApiServer:
         version = body.get("metadata", {}).get("resourceVersion")
         if version not in (None, self.objects[item]["metadata"]["resourceVersion"]):
             return _failure(409, "Conflict")
-        return web.json_response(self.store(item, _merged(self.objects[item], body)))
+        return web.json_response(self.store(item, merged(self.objects[item], body)))
 
 
-def _merged(target: Any, patch: Any) -> Any:
+def merged(target: Any, patch: Any) -> Any:
+    """What a merge patch makes of a value (RFC 7386)."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -103,7 +104,7 @@ def _merged(target: Any, patch: Any) -> Any:
         if value is None:
             result.pop(key, None)
         else:
-            result[key] = _merged(result.get(key), value)
+            result[key] = merged(result.get(key), value)
     return result
 
 
