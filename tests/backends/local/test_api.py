@@ -159,7 +159,7 @@ def test_cancelling_ends_every_process_and_removes_what_was_fetched(tmp_path, mo
     began = time.monotonic()
     run.cancel()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert run.get_status() == "KILLED"
     assert not run.wait()
     assert not list((tmp_path / "tmp").iterdir())
