@@ -61,6 +61,10 @@ def test_a_command_that_memory_ran_out_for_is_told_apart(tmp_path):
     assert "was ended by SIGKILL. That is how the system ends" in mlp("run", project(tmp_path, "kill -9 $$")).stderr
 
 
+def test_a_program_that_is_not_there_is_told_apart(tmp_path):
+    assert "a program that is not on PATH" in mlp("run", project(tmp_path, "no-such-program-here")).stderr
+
+
 def test_declared_parameters_arrive_exactly(tmp_path):
     names = [f"p{number}" for number in range(len(NASTY))]
     placeholders = " ".join(f"{{{name}}}" for name in names)

@@ -376,3 +376,10 @@ def test_a_run_that_is_deleted_ends_the_waiting(runs, tmp_path):
 
     assert process.returncode == 1
     assert "ProjectRun 'wine' was deleted" in said or "There is no ProjectRun 'wine'" in said
+
+
+@pytest.mark.parametrize("option", ["--name", "--generate-name"])
+def test_a_name_that_no_cluster_takes_is_refused_without_asking_one(option):
+    done = mlp("submit", URI, option, "Bad_Name", "--dry-run=client", **NO_CLUSTER)
+    assert done.returncode == 2
+    assert "'Bad_Name' cannot be the name of a ProjectRun" in done.stderr

@@ -21,6 +21,9 @@ __all__ = ["Request", "project_run", "with_request"]
 _SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels, and nothing that looks like something else: as Kubernetes' own generated names."""
 _SUFFIX_LENGTH: Final = 5
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+"""RFC 1123, as Kubernetes asks of most names."""
+
 _MANAGERS: Final = {name.lower(): name for name in ("Auto", "Conda", "Virtualenv", "Local", "Image")}
 
 
@@ -95,6 +98,12 @@ def project_run(
         UsageError: A value that no ProjectRun can have; each is named by its field.
     """
     metadata = _given({"name": name, "generateName": generate_name, "namespace": namespace})
+    for given in (name, generate_name and generate_name.rstrip("-.")):
+        if given and not _NAME.fullmatch(given):
+            raise UsageError(
+                f"'{given}' cannot be the name of a ProjectRun: use small letters, digits, '-' and '.', with a "
+                "letter or a digit at both ends."
+            )
     if not name and not generate_name:
         metadata = {"name": _new_name(request), **metadata}
     manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": request.to_spec()}

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import signal
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlp.backends.local.preparation import prepare
 from mlp.backends.local.process import run_in_foreground
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run", "run_manifest"]
 
+_NO_PROGRAM: Final = 127
 _log = logging.getLogger(__name__)
 
 
@@ -134,7 +135,8 @@ def _start(request: Request, *, synchronous: bool) -> EndedRun | LocalRun:
 
 def _failure(run_id: str, entry_point: str, status: int) -> str:
     if status > 0:
-        return f"Run (ID '{run_id}') failed: entry point {entry_point} ended with exit status {status}."
+        advice = " That is bash's word for a program that is not on PATH." if status == _NO_PROGRAM else ""
+        return f"Run (ID '{run_id}') failed: entry point {entry_point} ended with exit status {status}.{advice}"
     name = signal.Signals(-status).name
     reason = " That is how the system ends a process when memory runs out." if -status == signal.SIGKILL else ""
     return f"Run (ID '{run_id}') failed: entry point {entry_point} was ended by {name}.{reason}"
