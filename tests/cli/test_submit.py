@@ -180,11 +180,11 @@ def test_a_name_that_is_taken_is_an_error_with_a_way_out(runs):
 
 
 def test_what_only_the_server_can_refuse_names_the_field(runs):
-    done = runs.mlp("submit", URI, "--name", "Not_A_Name")
+    done = runs.mlp("submit", URI, "--name", "a..b")
 
     assert done.returncode == 2
     assert "metadata.name" in done.stderr
-    assert "Not_A_Name" in done.stderr
+    assert "a..b" in done.stderr
 
 
 def test_a_namespace_that_is_not_there_is_named(runs):
