@@ -41,7 +41,7 @@ format: setup ## Format the code, mend what ruff can mend
 crds: setup ## Generate crds/ from the models
 	$(PY) -m mlp.resources
 
-bench: setup ## Measure: the operator on a control plane of its own, mlp run beside mlflow run (3 minutes)
+bench: setup ## Measure: the operator on a control plane of its own, mlp run beside mlflow run (2 minutes)
 	@$(PY) -m bench
 
 cluster-up: setup ## Start a Kubernetes here, without Docker (as root), and say how to use it
