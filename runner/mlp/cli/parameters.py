@@ -1,4 +1,4 @@
-"""``-P NAME=VALUE``, for every command that takes a project's parameters. The messages are MLflow's."""
+"""Which project, which entry point, which parameters: the same for every command. The messages are MLflow's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
-__all__ = ["parameters_option", "parse_parameters"]
+__all__ = ["parse_parameters", "project_options"]
 
 
 def parse_parameters(arguments: Iterable[str]) -> dict[str, str]:
@@ -31,14 +31,31 @@ def parse_parameters(arguments: Iterable[str]) -> dict[str, str]:
     return parameters
 
 
-def parameters_option(function: Command) -> Command:
-    """Add ``-P/--param-list`` to a command; it arrives as ``parameters``, a dict."""
-    return click.option(
-        "-P",
-        "--param-list",
-        "parameters",
-        metavar="NAME=VALUE",
-        multiple=True,
-        callback=lambda _context, _option, given: parse_parameters(given),
-        help="A parameter of the entry point. Give the option once for each parameter.",
-    )(function)
+def project_options(function: Command) -> Command:
+    """Add what every command says of a project: URI, ``-e``, ``-v`` and ``-P``, which arrives as a dict.
+
+    They arrive as ``uri``, ``entry_point``, ``version`` and ``parameters``.
+    """
+    decorators = (
+        click.argument("uri", required=False),
+        click.option(
+            "-e",
+            "--entry-point",
+            metavar="NAME",
+            help="An entry point of the MLproject file, or a .py or .sh file by its path in the project.  "
+            "[default: main]",
+        ),
+        click.option("-v", "--version", metavar="VERSION", help="The branch, tag or commit to run."),
+        click.option(
+            "-P",
+            "--param-list",
+            "parameters",
+            metavar="NAME=VALUE",
+            multiple=True,
+            callback=lambda _context, _option, given: parse_parameters(given),
+            help="A parameter of the entry point. Give the option once for each parameter.",
+        ),
+    )
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function

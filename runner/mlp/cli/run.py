@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from mlp.cli.parameters import parameters_option
+from mlp.cli.parameters import project_options
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -17,15 +17,7 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("uri", required=False)
-@click.option(
-    "-e",
-    "--entry-point",
-    metavar="NAME",
-    help="An entry point of the MLproject file, or a .py or .sh file by its path in the project.  [default: main]",
-)
-@click.option("-v", "--version", metavar="VERSION", help="The branch, tag or commit to run.")
-@parameters_option
+@project_options
 @click.option(
     "-f",
     "--file",

@@ -8,7 +8,7 @@ import click
 
 from mlp.cli.durations import DURATION
 from mlp.cli.output import output_option, print_objects, reference
-from mlp.cli.parameters import parameters_option
+from mlp.cli.parameters import project_options
 from mlp.cli.place import Place, place_options
 from mlp.errors import UsageError
 
@@ -24,15 +24,7 @@ Object = dict[str, Any]
 
 
 @click.command()
-@click.argument("uri", required=False)
-@click.option(
-    "-e",
-    "--entry-point",
-    metavar="NAME",
-    help="An entry point of the MLproject file, or a .py or .sh file by its path in the project.  [default: main]",
-)
-@click.option("-v", "--version", metavar="VERSION", help="The branch, tag or commit to run.")
-@parameters_option
+@project_options
 @click.option(
     "-f",
     "--file",
