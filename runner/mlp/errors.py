@@ -1,25 +1,41 @@
 """One tree of errors for the whole of mlp.
 
     MlpError
-    ├── UsageError                 the call itself is wrong (a flag, a field, a name)
-    │   └── FieldNotSupported      a field of the API that this version does not act on yet
-    ├── ProjectError
-    │   ├── ProjectInvalid         the MLproject file cannot be understood
-    │   ├── EntryPointNotFound
-    │   ├── ParameterMissing
-    │   └── ParameterInvalid
-    ├── SourceError
-    │   ├── SourceNotFound         no such repository, branch, commit or directory
-    │   ├── AuthenticationFailed
-    │   ├── SourceUnavailable      temporary: the network, or the server
-    │   └── SourceInvalid          a URI that cannot name a project
-    ├── ClusterError               the Kubernetes API did not do what it was asked
-    │   ├── ClusterUnreachable     temporary
-    │   └── RunNotFound            there is no ProjectRun of that name, or no longer
-    └── RunError                   a run ended otherwise than well
-        ├── RunFailed              the project's own command ended with another code than 0
-        ├── RunCancelled
-        └── WaitTimedOut           the run goes on; only the waiting has ended
+    ├── UsageError                     the call itself is wrong (a flag, a field, a name)
+    │   └── FieldNotSupported          a field of the API that this version does not act on yet
+    ├── ExecutionException             MLflow's name for all that keeps a project from running well
+    │   ├── ProjectError
+    │   │   ├── ProjectInvalid         the MLproject file cannot be understood
+    │   │   ├── EntryPointNotFound
+    │   │   ├── ParameterMissing
+    │   │   └── ParameterInvalid
+    │   ├── SourceError
+    │   │   ├── SourceNotFound         no such repository, branch, commit or directory
+    │   │   ├── AuthenticationFailed
+    │   │   ├── SourceUnavailable      temporary: the network, or the server
+    │   │   └── SourceInvalid          a URI that cannot name a project
+    │   ├── DataError
+    │   │   ├── DataNotFound           no such object, file, run or artifact
+    │   │   ├── DataAccessDenied       credentials are wanted, or not enough
+    │   │   ├── DataUnavailable        temporary: the network, or the server
+    │   │   ├── DataCorrupt            temporary: what arrived is not what is stored
+    │   │   └── DataInvalid            an address or a name that cannot be downloaded
+    │   ├── PreparationError           a project's environment: EnvironmentError is taken by Python
+    │   │   ├── EnvironmentInvalid     the environment file cannot be understood
+    │   │   ├── EnvironmentUnsolvable  no such package, or no versions that fit together
+    │   │   ├── EnvironmentUnavailable a channel or an index does not answer, or wants credentials
+    │   │   └── EngineUnavailable      there is no container engine for docker_env
+    │   ├── TrackingError
+    │   │   ├── TrackingNotFound       no such experiment or run
+    │   │   ├── TrackingDenied         credentials are wanted, or not enough
+    │   │   └── TrackingUnavailable    temporary: the network, or the server
+    │   └── RunError                   a run ended otherwise than well
+    │       ├── RunFailed              the project's own command ended with another code than 0
+    │       ├── RunCancelled
+    │       └── WaitTimedOut           the run goes on; only the waiting has ended
+    └── ClusterError                   the Kubernetes API did not do what it was asked
+        ├── ClusterUnreachable         temporary
+        └── RunNotFound                there is no ProjectRun of that name, or no longer
 
 Each class has a ``reason``, the CamelCase word that stands in a status condition and in an event, and an
 ``exit_code`` from sysexits.h that a step in a pod ends with, so that the Job's podFailurePolicy can tell a mistake
@@ -34,11 +50,23 @@ __all__ = [
     "AuthenticationFailed",
     "ClusterError",
     "ClusterUnreachable",
+    "DataAccessDenied",
+    "DataCorrupt",
+    "DataError",
+    "DataInvalid",
+    "DataNotFound",
+    "DataUnavailable",
+    "EngineUnavailable",
     "EntryPointNotFound",
+    "EnvironmentInvalid",
+    "EnvironmentUnavailable",
+    "EnvironmentUnsolvable",
+    "ExecutionException",
     "FieldNotSupported",
     "MlpError",
     "ParameterInvalid",
     "ParameterMissing",
+    "PreparationError",
     "ProjectError",
     "ProjectInvalid",
     "RunCancelled",
@@ -49,6 +77,10 @@ __all__ = [
     "SourceInvalid",
     "SourceNotFound",
     "SourceUnavailable",
+    "TrackingDenied",
+    "TrackingError",
+    "TrackingNotFound",
+    "TrackingUnavailable",
     "UsageError",
     "WaitTimedOut",
 ]
@@ -81,7 +113,11 @@ class FieldNotSupported(UsageError):
     reason = "FieldNotSupported"
 
 
-class ProjectError(MlpError):
+class ExecutionException(MlpError):
+    """A project could not be run, or its run did not end well. Named as MLflow names it, for programs that catch it."""
+
+
+class ProjectError(ExecutionException):
     """What the project says, or what was asked of it, does not fit together."""
 
     reason = "ProjectInvalid"
@@ -113,7 +149,7 @@ class ParameterInvalid(ProjectError):
     exit_code = 64
 
 
-class SourceError(MlpError):
+class SourceError(ExecutionException):
     """The project could not be brought from where it lies."""
 
     reason = "SourceNotFound"
@@ -146,6 +182,107 @@ class SourceUnavailable(SourceError):
     temporary = True
 
 
+class DataError(ExecutionException):
+    """Data that a run needs could not be brought."""
+
+    reason = "DataNotFound"
+    exit_code = 68
+
+
+class DataNotFound(DataError):
+    """There is no such object, file, run or artifact."""
+
+
+class DataAccessDenied(DataError):
+    """The server wants credentials, or those that it got do not allow this."""
+
+    reason = "DataAccessDenied"
+    exit_code = 67
+
+
+class DataUnavailable(DataError):
+    """The server could not be reached, was too slow, or failed. Trying again later is right."""
+
+    reason = "DataUnavailable"
+    exit_code = 75
+    temporary = True
+
+
+class DataCorrupt(DataError):
+    """What arrived is not what is stored, again and again."""
+
+    reason = "DataCorrupt"
+    exit_code = 75
+    temporary = True
+
+
+class DataInvalid(DataError):
+    """The address cannot be downloaded: an unknown scheme, a malformed URI, names that no file system can hold."""
+
+    reason = "DataInvalid"
+    exit_code = 64
+
+
+class PreparationError(ExecutionException):
+    """The environment that a project declares could not be made."""
+
+    reason = "EnvironmentFailed"
+    exit_code = 69
+
+
+class EnvironmentInvalid(PreparationError):
+    """The environment file cannot be understood."""
+
+    reason = "EnvironmentInvalid"
+    exit_code = 65
+
+
+class EnvironmentUnsolvable(PreparationError):
+    """A package does not exist, or no versions fit together. The message is the solver's own."""
+
+    reason = "EnvironmentUnsolvable"
+
+
+class EnvironmentUnavailable(PreparationError):
+    """A channel or an index could not be read."""
+
+    reason = "EnvironmentUnavailable"
+
+
+class EngineUnavailable(PreparationError):
+    """The project runs in a container, and there is no engine to run one."""
+
+    reason = "EngineUnavailable"
+
+
+class TrackingError(ExecutionException):
+    """The tracking server did not do what it was asked."""
+
+    reason = "TrackingFailed"
+    exit_code = 69
+
+
+class TrackingNotFound(TrackingError):
+    """There is no such experiment or run."""
+
+    reason = "TrackingNotFound"
+
+
+class TrackingDenied(TrackingError):
+    """The tracking server wants credentials, or those that it got do not allow this."""
+
+    reason = "TrackingDenied"
+    exit_code = 67
+
+
+class TrackingUnavailable(TrackingError):
+    """The tracking server could not be reached, was too slow, or failed. Trying again later is right."""
+
+    reason = "TrackingUnavailable"
+    exit_code = 75
+    temporary = True
+
+
 class ClusterError(MlpError):
     """The Kubernetes API refused what it was asked, or could not do it."""
 
@@ -167,7 +304,7 @@ class RunNotFound(ClusterError):
     reason = "RunNotFound"
 
 
-class RunError(MlpError):
+class RunError(ExecutionException):
     """A run that was started did not end well."""
 
     reason = "RunFailed"
@@ -179,13 +316,15 @@ class RunFailed(RunError):
 
     Attributes:
         status: The command's exit status, 1 to 255 (128 + n for a command that signal n ended).
+        last_lines: The last lines that the command wrote, where they passed through our hands.
     """
 
     reason = "EntryPointFailed"
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, last_lines: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.last_lines = last_lines
 
 
 class RunCancelled(RunError):
