@@ -10,7 +10,20 @@ from mlp.source.access import Access
 from mlp.source.files import DirectoryFiles, Snapshot
 from mlp.source.git import Git
 from mlp.source.location import Location, locate, redact
+from mlp.source.provenance import Provenance, provenance
 from mlp.source.versions import Resolution
 from mlp.source.working_tree import repository_of
 
-__all__ = ["Access", "DirectoryFiles", "Git", "Location", "Resolution", "Snapshot", "locate", "redact", "repository_of"]
+__all__ = [
+    "Access",
+    "DirectoryFiles",
+    "Git",
+    "Location",
+    "Provenance",
+    "Resolution",
+    "Snapshot",
+    "locate",
+    "provenance",
+    "redact",
+    "repository_of",
+]

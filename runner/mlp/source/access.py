@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Access", "Surroundings"]
+__all__ = ["Access", "Surroundings", "own_environment"]
 
 # Variables that tie Git to one repository: a hook or an alias that runs us would have set them.
 _OF_A_REPOSITORY: Final = frozenset(
@@ -39,6 +39,9 @@ _OF_A_REPOSITORY: Final = frozenset(
         "GIT_WORK_TREE",
     }
 )
+
+# Credentials that were given to us; Git gets them in a way in which no other process sees them.
+_OURS: Final = frozenset({"MLFLOW_GIT_PASSWORD", "MLFLOW_GIT_USERNAME"})
 
 _ALWAYS: Final = (
     # Nothing may go on running in the background once a call has ended.
@@ -168,8 +171,7 @@ class Access:
         return self._isolated(uri, private) if self.isolated else self._own()
 
     def _own(self) -> Surroundings:
-        environment = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
-        environment |= {"LC_ALL": "C", "LANGUAGE": ""}
+        environment = own_environment()
         terminal = _terminal()
         if terminal is None:
             environment["GIT_TERMINAL_PROMPT"] = "0"
@@ -192,6 +194,12 @@ class Access:
         }
         _configure(environment, (*_ALWAYS, *_SCRUBBED, *arrangement.config))
         return Surroundings(environment, secrets=arrangement.secrets)
+
+
+def own_environment() -> dict[str, str]:
+    """The user's environment for calls of Git: tied to no repository, in English, without our own secrets."""
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY | _OURS}
+    return environment | {"LC_ALL": "C", "LANGUAGE": ""}
 
 
 def _configure(environment: dict[str, str], pairs: Iterable[tuple[str, str]]) -> None:

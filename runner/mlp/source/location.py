@@ -47,14 +47,16 @@ class Location:
     """Where a project lies.
 
     Attributes:
-        uri: The repository as Git is given it, or the absolute path of a directory; neither quotes nor fragment.
+        uri: The repository as Git is given it, the absolute path of a directory or of an archive, or an archive's URL;
+            neither quotes nor fragment.
         subdirectory: The project's directory inside, normalised, "" for the root.
-        kind: Whether Git has to bring the project, or it lies on this machine and is used in place.
+        kind: Whether Git has to bring the project, it lies on this machine and is used in place, or it has to be
+            unpacked from a zip archive.
     """
 
     uri: str
     subdirectory: str
-    kind: Literal["git", "directory"]
+    kind: Literal["git", "directory", "archive"]
 
     @property
     def name(self) -> str:
@@ -92,6 +94,8 @@ def locate(uri: str, *, subdirectory: str = "", local: bool) -> Location:
         return _locate_url(base, within, scheme=match[1].lower(), local=local)
     if local and Path(base).is_dir():
         return _locate_directory(Path(base), within)
+    if _is_archive(base) and not _SCP.fullmatch(base):
+        return _locate_archive(base, within, local=local)
     if _REMOTE_HELPER.match(base):
         raise SourceInvalid(
             f"'{redact(base)}' names a Git remote helper; only https, ssh and user@host:path are allowed."
@@ -120,7 +124,7 @@ def redact(text: str) -> str:
 def project_name(uri: str, subdirectory: str) -> str:
     """The last part of the subdirectory, or of the URI without ``.git``."""
     last = (subdirectory or uri).rstrip("/").replace(":", "/").rpartition("/")[2]
-    name = last.removesuffix(".git") or last
+    name = last.removesuffix(".git").removesuffix(".zip") or last
     # It becomes a directory's name, and must not be one that leads elsewhere.
     return "project" if name in {"", ".", ".."} else name
 
@@ -189,12 +193,36 @@ def _locate_url(base: str, subdirectory: str, *, scheme: str, local: bool) -> Lo
         raise SourceInvalid(f"'{base}' names a host but no repository. Write {scheme}://{parts.netloc}/PATH.")
     if path.startswith("/-"):
         raise SourceInvalid(f"The path in '{base}' begins with a dash and would be taken for an option.")
+    if scheme in {"http", "https"} and _is_archive(path):
+        return Location(base, subdirectory, "archive") if local else _refuse_archive(base)
     return Location(base, subdirectory, "git")
+
+
+def _is_archive(path: str) -> bool:
+    return path.lower().endswith(".zip")
+
+
+def _locate_archive(path: str, subdirectory: str, *, local: bool) -> Location:
+    if not local:
+        return _refuse_archive(path)
+    if Path(path).is_file():
+        return Location(str(Path(path).resolve()), subdirectory, "archive")
+    seen_from = "" if Path(path).is_absolute() else f" (seen from {Path.cwd()})"
+    raise SourceNotFound(f"There is no zip archive '{path}'{seen_from}.")
+
+
+def _refuse_archive(uri: str) -> Location:
+    raise SourceInvalid(
+        f"'{redact(uri)}' is a zip archive, which only a run on one's own machine can use (`mlp run`). "
+        "Give the project's Git repository: https://…, ssh://… or user@host:path."
+    )
 
 
 def _locate_file_url(base: str, path: str, subdirectory: str, *, local: bool) -> Location:
     if urlsplit(base).netloc not in {"", "localhost"}:
         raise SourceInvalid(f"'{base}' names a host. A file URL has three slashes: file:///PATH.")
+    if _is_archive(path) and not Path(path).is_dir():
+        return _locate_archive(path, subdirectory, local=local)
     if not local:
         return Location(f"file://{path}", subdirectory, "git")
     if not Path(path).is_dir():
@@ -248,7 +276,7 @@ def _refuse_path(path: str, *, local: bool) -> Location:
             "Give the project's Git repository: https://…, ssh://… or user@host:path."
         )
     if Path(path).exists():
-        raise SourceInvalid(f"'{shown}' is a file. A project is a directory or a Git repository.")
+        raise SourceInvalid(f"'{shown}' is a file. A project is a directory, a Git repository or a zip archive (.zip).")
     seen_from = "" if Path(path).is_absolute() else f" (seen from {Path.cwd()})"
     raise SourceNotFound(f"There is no directory '{shown}'{seen_from}.{_similar_directory(Path(path))}")
 

@@ -23,11 +23,15 @@ def repository_of(location: Location) -> Location:
         location: What `locate` found; one that Git has to bring anyway is given back as it is.
 
     Raises:
-        SourceInvalid: The directory is in no Git repository.
+        SourceInvalid: The directory is in no Git repository, or it is an archive.
         UsageError: There is no program ``git``.
     """
     if location.kind == "git":
         return location
+    if location.kind == "archive":
+        raise SourceInvalid(
+            f"Setting a version is only supported for Git project URIs: {location.uri} is a zip archive."
+        )
     top = _top_level(location.directory)
     if top is None:
         raise SourceInvalid(
