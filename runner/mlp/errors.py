@@ -125,7 +125,23 @@ class ProjectError(ExecutionException):
 
 
 class ProjectInvalid(ProjectError):
-    """The MLproject file, or a file that it names, cannot be understood."""
+    """The MLproject file, or a file that it names, cannot be understood.
+
+    Attributes:
+        explanation: The message without the place that it begins with.
+        file: The file; None where the mistake has no place.
+        line: The line, from 1.
+        column: The column, from 1.
+    """
+
+    def __init__(
+        self, explanation: str, *, file: str | None = None, line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(explanation if file is None else f"{file}:{line}:{column}: {explanation}")
+        self.explanation = explanation
+        self.file = file
+        self.line = line
+        self.column = column
 
 
 class EntryPointNotFound(ProjectError):

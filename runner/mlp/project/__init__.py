@@ -10,6 +10,7 @@ from mlp.project.entry_point import EntryPoint
 from mlp.project.environment import Environment
 from mlp.project.files import MappingFiles, Places, ProjectFiles, is_project_file
 from mlp.project.parameters import TYPES, Parameter, ResolvedParameter, expected_uri, no_such_path
+from mlp.project.problems import Problem
 from mlp.project.project import Invocation, Project
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MappingFiles",
     "Parameter",
     "Places",
+    "Problem",
     "Project",
     "ProjectFiles",
     "ResolvedParameter",

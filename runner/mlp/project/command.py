@@ -15,11 +15,12 @@ from mlp.errors import ParameterInvalid
 from mlp.project.suggestion import did_you_mean, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
+    from mlp.errors import ProjectInvalid
     from mlp.project.mlproject import Position
 
-__all__ = ["fill", "with_extras"]
+__all__ = ["faults", "fill", "with_extras"]
 
 _FORMATTER: Final = Formatter()
 _BRACES: Final = "Braces that belong to the command itself are written {{ and }}."
@@ -29,21 +30,48 @@ _LONGEST_COMMAND: Final = 131_071
 _WIDE: Final = re.compile(r"\d{5,}")
 
 
-def fill(command: str, values: Mapping[str, str], *, given: Iterable[str], position: Position) -> str:
-    """Put values into a command's placeholders: Python's format strings, with declared parameters for names.
+def faults(
+    command: str, declared: Collection[str], *, given: Collection[str], position: Position
+) -> Iterator[ProjectInvalid]:
+    """What is wrong with a command, whatever the values will be.
 
     Args:
         command: The author's command.
-        values: The declared parameters' values, unquoted.
+        declared: The names that placeholders may have.
         given: All names that the user gave, to explain a placeholder for an undeclared one.
+        position: Where the command stands.
+    """
+    try:
+        fields = list(_FORMATTER.parse(command))
+    except ValueError as error:
+        yield position.invalid(f"the command is not a format string: {error}. {_BRACES}")
+        return
+    for _, name, spec, conversion in fields:
+        if name is None:
+            continue
+        if name not in declared:
+            yield position.invalid(_unknown(name, declared, given))
+        elif conversion and conversion not in "rsa":
+            yield position.invalid(f"the command's placeholder {{{name}!{conversion}}} has an unknown conversion.")
+        elif spec and ("{" in spec or "}" in spec):
+            yield from faults(spec, declared, given=given, position=position)
+        elif wrong := _misformatted(name, spec or ""):
+            yield position.invalid(wrong)
+
+
+def fill(command: str, values: Mapping[str, str], *, position: Position) -> str:
+    """Put values into a command's placeholders: Python's format strings, with declared parameters for names.
+
+    Args:
+        command: The author's command, without `faults`.
+        values: The declared parameters' values, unquoted.
         position: Where the command stands.
 
     Raises:
-        ProjectInvalid: A placeholder names no declared parameter, or braces do not match.
+        ProjectInvalid: A width that is itself a parameter makes no sense.
         ParameterInvalid: The values make the command too long.
     """
-    quoted = {name: shlex.quote(value) for name, value in values.items()}
-    return _filled(command, quoted, frozenset(given), position)
+    return _filled(command, {name: shlex.quote(value) for name, value in values.items()}, position)
 
 
 def with_extras(command: str, extras: Mapping[str, str]) -> str:
@@ -61,46 +89,43 @@ def with_extras(command: str, extras: Mapping[str, str]) -> str:
     return result
 
 
-def _filled(text: str, quoted: Mapping[str, str], given: frozenset[str], position: Position) -> str:
-    try:
-        fields = list(_FORMATTER.parse(text))
-    except ValueError as error:
-        raise position.invalid(f"the command is not a format string: {error}. {_BRACES}") from error
+def _filled(text: str, quoted: Mapping[str, str], position: Position) -> str:
     parts: list[str] = []
     length = 0
-    for literal, name, spec, conversion in fields:
-        field = "" if name is None else _field(name, spec or "", conversion, quoted, given, position)
+    for literal, name, spec, conversion in _FORMATTER.parse(text):
+        field = "" if name is None else _field(name, spec or "", conversion, quoted, position)
         parts += (literal, field)
         length += len(literal) + len(field)
         _measure(length)
     return "".join(parts)
 
 
-def _field(
-    name: str, spec: str, conversion: str | None, quoted: Mapping[str, str], given: frozenset[str], position: Position
-) -> str:
-    if name not in quoted:
-        raise position.invalid(_unknown(name, quoted, given))
+def _field(name: str, spec: str, conversion: str | None, quoted: Mapping[str, str], position: Position) -> str:
     value = quoted[name]
     if conversion:
-        if conversion not in "rsa":
-            raise position.invalid(f"the command's placeholder {{{name}!{conversion}}} has an unknown conversion.")
         value = _FORMATTER.convert_field(value, conversion)
-    spec = _filled(spec, quoted, given, position)
+    filled = _filled(spec, quoted, position)
+    if filled != spec and (wrong := _misformatted(name, filled)):
+        raise position.invalid(wrong)
+    return format(value, filled)
+
+
+def _misformatted(name: str, spec: str) -> str | None:
+    """Why no text can be formatted this way; None if it can."""
+    shown = f"the command's placeholder {{{name}:{shortened(spec)}}}"
     if _WIDE.search(spec):
-        raise position.invalid(f"the command's placeholder {{{name}:{shortened(spec)}}} is too wide.")
+        return f"{shown} is too wide."
     try:
-        return format(value, spec)
+        format("", spec)
     except ValueError as error:
-        raise position.invalid(
-            f"the command's placeholder {{{name}:{shortened(spec)}}} does not fit a text: {error}."
-        ) from error
+        return f"{shown} does not fit a text: {error}."
+    return None
 
 
-def _unknown(name: str, quoted: Mapping[str, str], given: frozenset[str]) -> str:
+def _unknown(name: str, names: Collection[str], given: Collection[str]) -> str:
     shown = f"{{{shortened(name)}}}"
     base = re.split(r"[.\[]", name, maxsplit=1)[0]
-    if base != name and base in quoted:
+    if base != name and base in names:
         return f"the command's placeholder {shown} asks for a part of parameter {base!r}; only {{{base}}} is possible."
     if not name.strip() or name.strip().isdecimal():
         return f"the command's placeholder {shown} names no parameter. {_BRACES}"
@@ -109,8 +134,8 @@ def _unknown(name: str, quoted: Mapping[str, str], given: frozenset[str]) -> str
             f"the command uses {shown}, but the entry point does not declare a parameter {name!r}. "
             "Declare it under parameters."
         )
-    declared = f"declared are {', '.join(map(repr, quoted))}" if quoted else "none is declared"
-    advice = did_you_mean(name, quoted)
+    declared = f"declared are {', '.join(map(repr, names))}" if names else "none is declared"
+    advice = did_you_mean(name, names)
     return f"the command uses {shown}, which is no parameter of the entry point; {declared}.{advice} {_BRACES}"
 
 

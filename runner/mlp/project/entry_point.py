@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mlp.errors import EntryPointNotFound, ParameterInvalid
-from mlp.project.command import fill, with_extras
+from mlp.errors import EntryPointNotFound, ParameterInvalid, ProjectError
+from mlp.project.command import faults, fill, with_extras
 from mlp.project.files import inside
 from mlp.project.parameters import Parameter, ResolvedParameter, missing, misspelt, read_parameter
 from mlp.project.suggestion import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from mlp.errors import ProjectInvalid
     from mlp.project.files import Places, ProjectFiles
+    from mlp.project.mlproject import Mapping as Spec
     from mlp.project.mlproject import Position, Value
+    from mlp.project.problems import Findings
 
 __all__ = ["EntryPoint", "Filled", "is_script", "read_entry_point", "script"]
 
@@ -57,29 +60,66 @@ class EntryPoint:
     command: str
     position: Position | None
 
+    def faults(self, *, given: Collection[str] = (), validate: bool = True) -> Iterator[ProjectInvalid]:
+        """What is wrong with the entry point itself, and for its author to put right.
+
+        Args:
+            given: The names of the parameters that are given. Their defaults do not matter.
+            validate: Whether types and defaults matter at all.
+        """
+        if validate:
+            for name, parameter in self.parameters.items():
+                yield from parameter.faults(default=name not in given)
+        if self.position is not None:
+            yield from faults(self.command, self.parameters, given=given, position=self.position)
+
+    def objections(self, given: Mapping[str, str | None], *, places: Places, validate: bool) -> Iterator[ProjectError]:
+        """What is wrong with a call, and for the caller to put right.
+
+        Args:
+            given: The values by name; None is one that is given and not known here.
+            places: What paths and URIs mean where the command will run.
+            validate: Whether values have to fit their types.
+        """
+        extras = {name: value for name, value in given.items() if name not in self.parameters}
+        if absent := self._absent(given):
+            yield missing(absent, extra=extras)
+        for name, parameter in self.parameters.items():
+            if given.get(name) is None and (name in given or name in absent):
+                continue
+            try:
+                parameter.resolve(given.get(name), places=places, validate=validate)
+            except ProjectError as error:
+                yield error
+        for name, value in extras.items():
+            if wrong := _unpassable(name, value or ""):
+                yield wrong
+
     def fill(self, given: Mapping[str, str], *, places: Places, validate: bool) -> Filled:
         """Form the command for these parameters.
 
         Raises:
+            ProjectInvalid: The entry point is at fault.
             ParameterMissing: Parameters without a default were not given; names them all.
             ParameterInvalid: A value does not fit.
-            ProjectInvalid: The entry point is at fault.
         """
+        # Before anything that the caller could put right: that work would be in vain.
+        if fault := next(self.faults(given=given, validate=validate), None):
+            raise fault
         extras = {name: value for name, value in given.items() if name not in self.parameters}
-        absent = [name for name, declared in self.parameters.items() if declared.default is None and name not in given]
-        if absent:
+        if absent := self._absent(given):
             raise missing(absent, extra=extras)
         declared = [
             parameter.resolve(given.get(name), places=places, validate=validate)
             for name, parameter in self.parameters.items()
         ]
         for name, value in extras.items():
-            if not name or "\0" in name + value:
-                raise ParameterInvalid(f"Parameter {name!r} has no name, or contains a NUL character.")
+            if wrong := _unpassable(name, value):
+                raise wrong
         command = self.command
         if self.position is not None:
             values = {parameter.name: parameter.value for parameter in declared}
-            command = fill(command, values, given=given, position=self.position)
+            command = fill(command, values, position=self.position)
         return Filled(
             command=with_extras(command, extras),
             parameters=(
@@ -89,30 +129,57 @@ class EntryPoint:
             warnings=misspelt(extras, self.parameters),
         )
 
+    def _absent(self, given: Collection[str]) -> list[str]:
+        return [name for name, declared in self.parameters.items() if declared.default is None and name not in given]
 
-def read_entry_point(name: str, value: Value) -> tuple[EntryPoint, tuple[str, ...]]:
+
+def read_entry_point(name: str, value: Value, findings: Findings) -> EntryPoint:
     """Read one entry of entry_points.
 
-    Returns:
-        The entry point, and warnings.
+    Args:
+        name: The entry point's name.
+        value: What stands behind it.
+        findings: Where warnings are noted, and mistakes that leave something to be read.
 
     Raises:
-        ProjectInvalid: It has no command, or something in it has the wrong form.
+        ProjectInvalid: It is nothing that could have a command.
     """
     what = f"entry point {name!r}"
     if isinstance(value.data, str):
         raise value.invalid(f"{what} is a text, but it must be a mapping: write the text behind a key 'command'.")
-    entry = value.mapping(what, wanted="a mapping with a command")
-    warnings = list(entry.only(_KEYS))
+    entry = value.mapping(what, wanted="a mapping with a command", findings=findings)
+    entry.only(_KEYS, findings)
+    parameters: Mapping[str, Parameter] | None = None
+    with findings.apart():
+        parameters = _read_parameters(what, entry, findings)
+    command, position = "", None
+    with findings.apart():
+        written = _read_command(what, entry)
+        command = str(written.data)
+        # Without its parameters every placeholder would look wrong.
+        position = written.position if parameters is not None else None
+    return EntryPoint(name, MappingProxyType(parameters or {}), command, position)
+
+
+def _read_parameters(what: str, entry: Spec, findings: Findings) -> dict[str, Parameter]:
     parameters: dict[str, Parameter] = {}
-    if "parameters" in entry.entries:
-        declared = entry.entries["parameters"].mapping(
-            f"'parameters' of {what}", wanted="a mapping from names to types; without parameters leave the key out"
-        )
-        warnings += declared.warnings
-        for parameter, spec in declared.entries.items():
-            parameters[parameter], more = read_parameter(parameter, declared.keys[parameter], spec)
-            warnings += more
+    if "parameters" not in entry.entries:
+        return parameters
+    declared = entry.entries["parameters"].mapping(
+        f"'parameters' of {what}",
+        wanted="a mapping from names to types; without parameters leave the key out",
+        findings=findings,
+    )
+    for name, spec in declared.entries.items():
+        position = declared.keys[name]
+        # A declaration that cannot be read is one all the same, for the placeholders that name it.
+        parameters[name] = Parameter(name, "string", None, position, position, position)
+        with findings.apart():
+            parameters[name] = read_parameter(name, position, spec, findings)
+    return parameters
+
+
+def _read_command(what: str, entry: Spec) -> Value:
     command = entry.entries.get("command")
     if command is None:
         raise entry.position.invalid(f"{what} has no command.")
@@ -120,7 +187,14 @@ def read_entry_point(name: str, value: Value) -> tuple[EntryPoint, tuple[str, ..
         raise command.no_text(f"the command of {what}")
     if not command.data.strip():
         raise command.invalid(f"the command of {what} is empty.")
-    return EntryPoint(name, MappingProxyType(parameters), command.data, command.position), tuple(warnings)
+    return command
+
+
+def _unpassable(name: str, value: str) -> ParameterInvalid | None:
+    """The error for a parameter that is not declared and that no command line can hold; None for any other."""
+    if name and "\0" not in name + value:
+        return None
+    return ParameterInvalid(f"Parameter {name!r} has no name, or contains a NUL character.")
 
 
 def is_script(path: str) -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlp.errors import ProjectInvalid
     from mlp.project.files import ProjectFiles
     from mlp.project.mlproject import Mapping, Value
+    from mlp.project.problems import Findings
 
 __all__ = ["ENVIRONMENT_KEYS", "Environment", "conventional_environment", "read_environment"]
 
@@ -59,26 +60,31 @@ def conventional_environment(files: ProjectFiles) -> Environment:
     return Environment()
 
 
-def read_environment(project: Mapping, files: ProjectFiles) -> tuple[Environment, tuple[str, ...]]:
+def read_environment(project: Mapping, files: ProjectFiles, findings: Findings) -> Environment:
     """Read the environment keys of a project's file.
 
-    Returns:
-        The environment, and warnings.
-
-    Raises:
-        ProjectInvalid: There are several, one is malformed, or it names a file that is not there.
+    Args:
+        project: The whole file.
+        files: The project's files.
+        findings: Where it is noted that there are several, that one is malformed, or names a file that is not there.
     """
     fields = [key for key in project.entries if key in ENVIRONMENT_KEYS]
     if len(fields) > 1:
         listed = ", ".join(map(repr, fields))
-        raise project.keys[fields[1]].invalid(f"Project cannot contain multiple environment fields: {{{listed}}}")
-    if "docker_env" in project.entries:
-        return _docker(project.entries["docker_env"])
-    if python_env := _file(project, "python_env"):
-        return Environment("python", file=_existing(python_env, "python_env file", files)), ()
-    if conda_env := _file(project, "conda_env"):
-        return Environment("conda", file=_existing(conda_env, "conda environment file", files)), ()
-    return conventional_environment(files), ()
+        findings.add(
+            project.keys[fields[1]].invalid(f"Project cannot contain multiple environment fields: {{{listed}}}")
+        )
+    found: list[Environment] = []
+    with findings.apart():
+        if "docker_env" in project.entries:
+            found.append(_docker(project.entries["docker_env"], findings))
+    with findings.apart():
+        if python_env := _file(project, "python_env"):
+            found.append(Environment("python", file=_existing(python_env, "python_env file", files)))
+    with findings.apart():
+        if conda_env := _file(project, "conda_env"):
+            found.append(Environment("conda", file=_existing(conda_env, "conda environment file", files)))
+    return found[0] if found else conventional_environment(files)
 
 
 def _file(project: Mapping, key: str) -> Value | None:
@@ -103,28 +109,34 @@ def _existing(value: Value, what: str, files: ProjectFiles) -> str:
     return path
 
 
-def _docker(value: Value) -> tuple[Environment, tuple[str, ...]]:
+def _docker(value: Value, findings: Findings) -> Environment:
     if value.empty:
         raise value.invalid(_NO_IMAGE)
-    docker = value.mapping("docker_env", wanted="a mapping with an image, such as {image: 'python:3.12'}")
-    warnings = docker.only(_DOCKER_KEYS)
-    image = docker.given("image")
+    docker = value.mapping(
+        "docker_env", wanted="a mapping with an image, such as {image: 'python:3.12'}", findings=findings
+    )
+    docker.only(_DOCKER_KEYS, findings)
+    image = ""
+    volumes: list[str] = []
+    variables: list[str | tuple[str, str]] = []
+    with findings.apart():
+        image = _image(docker.given("image"), docker_env=value)
+    with findings.apart():
+        for volume in _list(docker.given("volumes"), _VOLUMES):
+            if not isinstance(volume.data, str):
+                raise volume.invalid(_VOLUMES)
+            volumes.append(volume.data)
+    with findings.apart():
+        variables += map(_variable, _list(docker.given("environment"), _VARIABLES))
+    return Environment(kind="docker", image=image, volumes=tuple(volumes), variables=tuple(variables))
+
+
+def _image(image: Value | None, *, docker_env: Value) -> str:
     if image is None or image.data == "":
-        raise value.invalid(_NO_IMAGE)
+        raise docker_env.invalid(_NO_IMAGE)
     if not isinstance(image.data, str):
         raise image.no_text("the image of docker_env")
-    volumes = _list(docker.given("volumes"), _VOLUMES)
-    if not all(isinstance(volume.data, str) for volume in volumes):
-        raise next(volume for volume in volumes if not isinstance(volume.data, str)).invalid(_VOLUMES)
-    return (
-        Environment(
-            kind="docker",
-            image=image.data,
-            volumes=tuple(str(volume.data) for volume in volumes),
-            variables=tuple(map(_variable, _list(docker.given("environment"), _VARIABLES))),
-        ),
-        warnings,
-    )
+    return image.data
 
 
 def _list(value: Value | None, message: str) -> tuple[Value, ...]:

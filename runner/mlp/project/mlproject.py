@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from mlp.errors import ProjectInvalid
-from mlp.project.suggestion import did_you_mean, shortened
+from mlp.project.suggestion import nearest, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from mlp.project.problems import Findings
 
 __all__ = ["Position", "Value", "parse"]
 
@@ -45,7 +47,11 @@ class Position:
 
     def invalid(self, message: str) -> ProjectInvalid:
         """The error that says this about this place."""
-        return ProjectInvalid(f"{self}: {message}")
+        return ProjectInvalid(message, file=self.file, line=self.line, column=self.column)
+
+    def warn(self, message: str, findings: Findings) -> None:
+        """Note a warning about this place."""
+        findings.warn(message, file=self.file, line=self.line, column=self.column)
 
 
 class _Loader(yaml.SafeLoader):
@@ -120,31 +126,32 @@ class Value:
         if isinstance(self._node, yaml.SequenceNode):
             yield from (self._value(node) for node in self._node.value)
 
-    def mapping(self, what: str, *, wanted: str) -> Mapping:
+    def mapping(self, what: str, *, wanted: str, findings: Findings) -> Mapping:
         """This value as a mapping with texts as keys.
 
         Args:
             what: What the value is, as the subject of a message.
             wanted: What it should be, as the message's advice.
+            findings: Where keys that are no texts, or given twice, are noted.
 
         Raises:
-            ProjectInvalid: It is something else, or a key is not a text.
+            ProjectInvalid: It is something else.
         """
         if not isinstance(self._node, yaml.MappingNode) or not isinstance(self.data, dict):
             raise self.invalid(f"{what} is {self.kind}, but it must be {wanted}.")
         entries: dict[str, Value] = {}
         keys: dict[str, Position] = {}
-        warnings: list[str] = []
         for key_node, value_node in self._node.value:
             key = self._value(key_node)
             if not isinstance(key.data, str):
-                raise key.no_text(f"a key of {what}")
+                findings.add(key.no_text(f"a key of {what}"))
+                continue
             # A merge key (<<) puts the entries of another mapping, which stands further up, before our own.
             if key.data in entries and keys[key.data] >= self.position:
-                warnings.append(f"{key.position}: {key.data!r} is given twice in {what}; the last one counts.")
+                key.position.warn(f"{key.data!r} is given twice in {what}; the last one counts.", findings)
             entries[key.data] = self._value(value_node)
             keys[key.data] = key.position
-        return Mapping(what=what, position=self.position, entries=entries, keys=keys, warnings=tuple(warnings))
+        return Mapping(what=what, position=self.position, entries=entries, keys=keys)
 
     def _value(self, node: yaml.Node) -> Value:
         position = Position(self.position.file, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -160,43 +167,37 @@ class Mapping:
         position: Where it begins.
         entries: The values by key, in the order of the file.
         keys: Where each key stands.
-        warnings: What is odd about it and harmless.
     """
 
     what: str
     position: Position
     entries: dict[str, Value]
     keys: dict[str, Position]
-    warnings: tuple[str, ...]
 
     def given(self, key: str) -> Value | None:
         """The value of a key; None if the key is missing or its value is null."""
         value = self.entries.get(key)
         return None if value is None or value.empty else value
 
-    def only(self, known: Collection[str]) -> tuple[str, ...]:
+    def only(self, known: Collection[str], findings: Findings) -> None:
         """Look for keys that mean nothing.
 
         MLflow ignores them. A key that resembles a known one is a mistake which would be ignored silently, so it is an
-        error here; any other may be a note of the author's and is worth a warning.
-
-        Returns:
-            All warnings about this mapping.
-
-        Raises:
-            ProjectInvalid: A key looks like a misspelling.
+        error here; any other may be a note of the author's and is worth a warning. What stands behind a misspelt key
+        is then read as if it were spelt well, so that its own mistakes are found, and none that follows from it.
         """
         unknown = [key for key in self.entries if key not in known]
         # A key that stands beside the one it resembles is not a misspelling of it.
         absent = [name for name in known if name not in self.entries]
         for key in unknown:
-            if advice := did_you_mean(key, absent):
-                raise self.keys[key].invalid(f"{self.what} has no key {shortened(key)!r}.{advice}")
-        ignored = (
-            f"{self.keys[key]}: {shortened(key)!r} in {self.what} is ignored; the keys known are {', '.join(known)}."
-            for key in unknown
-        )
-        return (*self.warnings, *ignored)
+            meant = nearest(key, absent)
+            if meant is None:
+                ignored = f"{shortened(key)!r} in {self.what} is ignored; the keys known are {', '.join(known)}."
+                self.keys[key].warn(ignored, findings)
+                continue
+            findings.add(self.keys[key].invalid(f"{self.what} has no key {shortened(key)!r}. Did you mean {meant!r}?"))
+            self.entries.setdefault(meant, self.entries[key])
+            self.keys.setdefault(meant, self.keys[key])
 
 
 def parse(file: str, text: str) -> Value:

@@ -14,10 +14,12 @@ from mlp.errors import ParameterInvalid, ParameterMissing
 from mlp.project.suggestion import did_you_mean, nearest, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
+    from mlp.errors import ProjectInvalid
     from mlp.project.files import Places
     from mlp.project.mlproject import Position, Value
+    from mlp.project.problems import Findings
 
 __all__ = [
     "TYPES",
@@ -69,7 +71,7 @@ class Parameter:
 
     Attributes:
         name: Its name.
-        type: Its type as written; `resolve` refuses one that is not of `TYPES`.
+        type: Its type as written; one that is not of `TYPES` is a fault.
         default: The default's text; None means that a value has to be given.
         position: Where the name stands.
         type_position: Where the type stands.
@@ -83,50 +85,49 @@ class Parameter:
     type_position: Position
     default_position: Position
 
+    def faults(self, *, default: bool) -> Iterator[ProjectInvalid]:
+        """What is wrong with the declaration, whatever value is given.
+
+        Args:
+            default: Whether the default matters.
+        """
+        if self.type not in TYPES:
+            guess = _OTHER_NAMES.get(self.type.lower()) or nearest(self.type, TYPES)
+            meant = f" Did you mean {guess!r}?" if guess else ""
+            yield self.type_position.invalid(
+                f"parameter {self.name!r} has the unknown type {shortened(self.type)!r}.{meant} "
+                f"The types are {', '.join(TYPES)}."
+            )
+        elif default and self.default is not None and (wrong := _misfit(self.type, self.default)) is not None:
+            yield self.default_position.invalid(
+                f"the default of parameter {self.name!r} is {shortened(self.default)!r}, {wrong}."
+            )
+
     def resolve(self, given: str | None, *, places: Places, validate: bool) -> ResolvedParameter:
         """Check the value that was given, or the default, and say what stands for it in the command.
 
         Args:
             given: The user's value; None takes the default.
             places: What paths and URIs mean where the command will run.
-            validate: Whether values must fit their types. Without, unknown types are strings, as in MLflow.
+            validate: Whether the user's value must fit the type. Types and defaults that are wrong themselves are
+                `faults`; here an unknown type is a string, as in MLflow.
 
         Raises:
-            ProjectInvalid: The declaration is at fault: its type is unknown, or its default does not fit it.
-            ParameterInvalid: The value is.
+            ParameterMissing: There is neither a value nor a default.
+            ParameterInvalid: The value does not fit.
         """
-        if validate:
-            self._check_type()
         raw = self.default if given is None else given
         if raw is None:
             raise missing([self.name], extra=())
         if "\0" in raw:
             raise ParameterInvalid(f"Parameter {self.name!r} contains a NUL character, which no command line can hold.")
-        if validate:
-            self._check(raw, default=given is None)
+        if validate and given is not None and (wrong := _misfit(self.type, raw)) is not None:
+            raise ParameterInvalid(
+                f"Parameter {self.name!r} got {shortened(raw)!r}, {wrong}. "
+                f"Its type is {self.type} ({self.type_position})."
+            )
         value = self._place(raw, places, default=given is None)
         return ResolvedParameter(self.name, self.type, raw, value, "Default" if given is None else "Spec")
-
-    def _check_type(self) -> None:
-        if self.type in TYPES:
-            return
-        guess = _OTHER_NAMES.get(self.type.lower()) or nearest(self.type, TYPES)
-        meant = f" Did you mean {guess!r}?" if guess else ""
-        raise self.type_position.invalid(
-            f"parameter {self.name!r} has the unknown type {shortened(self.type)!r}.{meant} "
-            f"The types are {', '.join(TYPES)}."
-        )
-
-    def _check(self, raw: str, *, default: bool) -> None:
-        wrong = _misfit(self.type, raw)
-        if wrong is None:
-            return
-        shown = shortened(raw)
-        if default:
-            raise self.default_position.invalid(f"the default of parameter {self.name!r} is {shown!r}, {wrong}.")
-        raise ParameterInvalid(
-            f"Parameter {self.name!r} got {shown!r}, {wrong}. Its type is {self.type} ({self.type_position})."
-        )
 
     def _place(self, raw: str, places: Places, *, default: bool) -> str:
         if self.type == "path":
@@ -166,45 +167,40 @@ def expected_uri(parameter: str, value: str) -> ParameterInvalid:
     return ParameterInvalid(f"Expected URI for parameter {parameter} but got {shortened(value)}")
 
 
-def read_parameter(name: str, position: Position, value: Value) -> tuple[Parameter, tuple[str, ...]]:
+def read_parameter(name: str, position: Position, value: Value, findings: Findings) -> Parameter:
     """Read a declaration: ``name: type`` or ``name: {type: …, default: …}``.
 
     Args:
         name: The parameter's name.
         position: Where the name stands.
         value: What stands behind it.
-
-    Returns:
-        The parameter, and warnings.
+        findings: Where warnings are noted.
 
     Raises:
         ProjectInvalid: It is neither form.
     """
     if isinstance(value.data, str):
-        return Parameter(name, value.data, None, position, value.position, position), ()
+        return Parameter(name, value.data, None, position, value.position, position)
     if not isinstance(value.data, dict):
         advice = "a type or {type: …, default: …}"
         if value.data is not None and value.text is not None:
             advice += f"; if {value.text} is the default, write {{default: {value.text}}}"
         raise value.invalid(f"the declaration of parameter {name!r} is {value.kind}, but it must be {advice}.")
-    spec = value.mapping(f"the declaration of parameter {name!r}", wanted="a mapping")
-    warnings = spec.only(_KEYS)
+    spec = value.mapping(f"the declaration of parameter {name!r}", wanted="a mapping", findings=findings)
+    spec.only(_KEYS, findings)
     declared = spec.entries.get("type")
     if declared is not None and not isinstance(declared.data, str):
         raise declared.invalid(f"the type of parameter {name!r} is {declared.kind}, but it must be a type's name.")
     default = spec.entries.get("default")
     # Python's text of the YAML value, as MLflow puts it into the command: True, 0.1, [1, 2].
     text = None if default is None or default.empty else str(default.data)
-    return (
-        Parameter(
-            name=name,
-            type="string" if declared is None else str(declared.data),
-            default=text,
-            position=position,
-            type_position=position if declared is None else declared.position,
-            default_position=position if default is None else default.position,
-        ),
-        warnings,
+    return Parameter(
+        name=name,
+        type="string" if declared is None else str(declared.data),
+        default=text,
+        position=position,
+        type_position=position if declared is None else declared.position,
+        default_position=position if default is None else default.position,
     )
 
 

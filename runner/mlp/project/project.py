@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,8 @@ from mlp.project.entry_point import EntryPoint, is_script, read_entry_point, scr
 from mlp.project.environment import ENVIRONMENT_KEYS, Environment, conventional_environment, read_environment
 from mlp.project.files import is_project_file, project_file
 from mlp.project.mlproject import parse
+from mlp.project.parameters import misspelt
+from mlp.project.problems import Findings, Problem
 from mlp.project.spark_job import read_spark_job
 from mlp.project.suggestion import did_you_mean
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlp.project.files import Places, ProjectFiles
+    from mlp.project.mlproject import Mapping as Spec
     from mlp.project.mlproject import Value
     from mlp.project.parameters import ResolvedParameter
 
@@ -78,36 +81,46 @@ class Project:
         Raises:
             ProjectInvalid: The MLproject file cannot be understood; the message begins with file:line:column.
         """
-        file = project_file(files.root())
-        if file is None:
-            return cls(name=files.name, environment=conventional_environment(files), warnings=_misnamed(files))
-        project = parse(file, _text(files, file)).mapping(
-            f"the {file} file", wanted="a mapping with keys such as name and entry_points"
-        )
-        warnings = [*_others(files, file), *project.only(_KEYS)]
-        entry_points: dict[str, EntryPoint] = {}
-        if "entry_points" in project.entries:
-            declared = project.entries["entry_points"].mapping(
-                "entry_points", wanted="a mapping from names to commands"
-            )
-            warnings += declared.warnings
-            for name, value in declared.entries.items():
-                entry_points[name], more = read_entry_point(name, value)
-                warnings += more
-        spark_job, more = read_spark_job(project, entry_points)
-        warnings += more
-        environment = Environment()
-        if spark_job is None:
-            environment, more = read_environment(project, files)
-            warnings += more
-        return cls(
-            name=_name(project.given("name")) or files.name,
-            environment=environment,
-            entry_points=MappingProxyType(entry_points),
-            file=file,
-            warnings=tuple(warnings),
-            databricks_spark_job=spark_job,
-        )
+        findings = Findings()
+        project = _read(files, findings)
+        if findings.errors:
+            raise findings.errors[0]
+        return replace(project, warnings=findings.warnings)
+
+    @classmethod
+    def check(cls, files: ProjectFiles) -> tuple[Project, tuple[Problem, ...]]:
+        """Look for everything that is wrong with a project, in all of its entry points.
+
+        Returns:
+            The project as far as it can be understood, and what is wrong or odd about it in the order of the file.
+        """
+        findings = Findings()
+        project = _read(files, findings)
+        for entry_point in project.entry_points.values():
+            for fault in entry_point.faults():
+                findings.add(fault)
+        # What stands behind an alias, or a placeholder that occurs twice, would be said twice.
+        problems = sorted(dict.fromkeys(findings.problems), key=lambda found: (found.line or 0, found.column or 0))
+        return replace(project, warnings=findings.warnings), tuple(problems)
+
+    def objections(
+        self, entry_point: str, parameters: Mapping[str, str | None], *, files: ProjectFiles, places: Places
+    ) -> tuple[Problem, ...]:
+        """Look for everything that is wrong with a call of a project in which `check` finds nothing.
+
+        Args:
+            entry_point: The name of an entry point, or a script's path from the project's root.
+            parameters: What the user gives, by name; None is a value that is given and not known here.
+            files: The project's files.
+            places: What paths and URIs mean where the command will run.
+        """
+        try:
+            found = self._entry_point(entry_point, files, "bash")
+        except EntryPointNotFound as error:
+            return (Problem.of(error),)
+        objections = map(Problem.of, found.objections(parameters, places=places, validate=True))
+        extras = [name for name in parameters if name not in found.parameters]
+        return (*objections, *(Problem(text, "warning") for text in misspelt(extras, found.parameters)))
 
     def resolve(
         self,
@@ -180,6 +193,59 @@ class Project:
         if self.file is None:
             return f". There is no MLproject file and no script in the root of '{self.name}'."
         return ""
+
+
+def _read(files: ProjectFiles, findings: Findings) -> Project:
+    """The project as far as it can be understood."""
+    file = project_file(files.root())
+    if file is None:
+        for warning in _misnamed(files):
+            findings.warn(warning)
+        return Project(name=files.name, environment=conventional_environment(files))
+    nothing = Project(name=files.name, file=file)
+    with findings.apart():
+        content = parse(file, _text(files, file)).mapping(
+            f"the {file} file", wanted="a mapping with keys such as name and entry_points", findings=findings
+        )
+        return _read_content(nothing, content, files, findings)
+    return nothing
+
+
+def _read_content(project: Project, content: Spec, files: ProjectFiles, findings: Findings) -> Project:
+    for warning in _others(files, str(project.file)):
+        findings.warn(warning)
+    content.only(_KEYS, findings)
+    entry_points: dict[str, EntryPoint] = {}
+    with findings.apart():
+        entry_points = _read_entry_points(content, findings)
+    spark_job = None
+    with findings.apart():
+        spark_job = read_spark_job(content, entry_points, findings)
+    # The keys of an environment beside a Spark job have been complained about.
+    environment = Environment() if spark_job is not None else read_environment(content, files, findings)
+    name = project.name
+    with findings.apart():
+        name = _name(content.given("name")) or name
+    return replace(
+        project,
+        name=name,
+        environment=environment,
+        entry_points=MappingProxyType(entry_points),
+        databricks_spark_job=spark_job,
+    )
+
+
+def _read_entry_points(content: Spec, findings: Findings) -> dict[str, EntryPoint]:
+    if "entry_points" not in content.entries:
+        return {}
+    declared = content.entries["entry_points"].mapping(
+        "entry_points", wanted="a mapping from names to commands", findings=findings
+    )
+    entry_points: dict[str, EntryPoint] = {}
+    for name, value in declared.entries.items():
+        with findings.apart():
+            entry_points[name] = read_entry_point(name, value, findings)
+    return entry_points
 
 
 def _text(files: ProjectFiles, file: str) -> str:
