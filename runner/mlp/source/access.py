@@ -1,7 +1,8 @@
 """How Git may reach a server: as its user does on a laptop, or with nothing but what was given in a cluster.
 
-On a laptop the user's own configuration, credential helpers, SSH agent and proxies work as they do for `git` itself. In
-the operator and in pods nothing ambient counts: no configuration of system or user, no hooks, no prompts, the allowed
+On a laptop the user's own configuration, credential helpers, SSH agent and proxies work as they do for `git` itself;
+credentials that were given for a run come before them. In the operator and in pods nothing ambient counts but proxies
+and certificate authorities (mlp.source.network): no configuration of system or user, no hooks, no prompts, the allowed
 transports only, credentials only from a mounted Secret (mlp.source.credentials). It makes environments, runs nothing.
 """
 
@@ -12,9 +13,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mlp.errors import SourceInvalid
-from mlp.source.credentials import Arrangement, arrange
+from mlp.errors import SourceInvalid, UsageError
+from mlp.source.credentials import Arrangement, Given, arrange, arrange_given
 from mlp.source.location import redact, transport
+from mlp.source.network import network_variables, proxy_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,6 +92,7 @@ class Access:
     Attributes:
         isolated: Whether nothing ambient counts.
         credentials: The directory where a credentials Secret is mounted.
+        given: Credentials that a user has given, where the user's own surroundings count.
         protocols: The transports that may be used; None leaves it to Git and its user's configuration.
         allow_other_hosts: Whether submodules may come from other hosts than the repository itself.
         largest_file: Bytes that Git may write into one file; None for no limit. A server that cannot send a part of a
@@ -98,14 +101,27 @@ class Access:
 
     isolated: bool
     credentials: Path | None = None
+    given: Given | None = None
     protocols: tuple[str, ...] | None = None
     allow_other_hosts: bool = True
     largest_file: int | None = None
 
     @classmethod
-    def ambient(cls) -> Access:
-        """The user's own: configuration, credential helpers, agent, proxies; prompts only where there is a terminal."""
-        return cls(isolated=False)
+    def ambient(cls, username: str | None = None, password: str | None = None, token: str | None = None) -> Access:
+        """The user's own: configuration, credential helpers, agent, proxies; prompts only where there is a terminal.
+
+        Args:
+            username: The user for a server that is reached over HTTP.
+            password: The password, or an access token. Only the repository's own host gets to see it.
+            token: An access token, which is another name for a password.
+
+        Raises:
+            UsageError: There are both a password and a token, or a line break in one of them.
+        """
+        if password and token:
+            raise UsageError("Both a Git password and a Git token are given, and the token takes the password's place.")
+        given = Given(username or None, password or token or None) if username or password or token else None
+        return cls(isolated=False, given=given)
 
     @classmethod
     def scrubbed(
@@ -133,17 +149,20 @@ class Access:
             largest_file=largest_file,
         )
 
-    @property
-    def way_to_authenticate(self) -> str:
-        """What a user can do about missing or wrong credentials."""
-        if not self.isolated:
-            return "Check that `git ls-remote` works with this URL: mlp uses the same credential helpers and SSH agent."
-        if self.credentials is None:
+    def way_to_authenticate(self, uri: str) -> str:
+        """What a user can do about missing or wrong credentials for a repository."""
+        if self.isolated and self.credentials is None:
             return (
                 "Create a Secret of type kubernetes.io/basic-auth (https) or kubernetes.io/ssh-auth with known_hosts "
                 "(ssh) and name it in spec.project.authSecretRef."
             )
-        return "Correct the Secret that spec.project.authSecretRef names."
+        if self.isolated:
+            return "Correct the Secret that spec.project.authSecretRef names."
+        options = "--git-username and --git-password (or MLFLOW_GIT_USERNAME and MLFLOW_GIT_PASSWORD)"
+        if self.given is not None:
+            return f"Correct {options}."
+        ambient = "Check that `git ls-remote` works with this URL: mlp uses the same credential helpers and SSH agent."
+        return f"{ambient} Or give {options}." if transport(uri)[0] in {"http", "https"} else ambient
 
     def permit(self, uri: str) -> None:
         """Refuse a repository whose transport is not allowed.
@@ -168,20 +187,22 @@ class Access:
         Raises:
             AuthenticationFailed: The credentials do not fit the transport.
         """
-        return self._isolated(uri, private) if self.isolated else self._own()
+        return self._isolated(uri, private) if self.isolated else self._own(uri, private)
 
-    def _own(self) -> Surroundings:
+    def _own(self, uri: str, private: Path) -> Surroundings:
+        arrangement = Arrangement() if self.given is None else arrange_given(uri, self.given, private)
         environment = own_environment()
         terminal = _terminal()
         if terminal is None:
             environment["GIT_TERMINAL_PROMPT"] = "0"
-        _configure(environment, _ALWAYS)
-        return Surroundings(environment, terminal=terminal)
+        _configure(environment, (*_ALWAYS, *arrangement.config))
+        return Surroundings(environment, (*arrangement.secrets, *proxy_passwords(environment)), terminal)
 
     def _isolated(self, uri: str, private: Path) -> Surroundings:
         arrangement: Arrangement = arrange(uri, self.credentials, private)
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
+            **network_variables(os.environ),
             "LC_ALL": "C",
             "HOME": str(private),
             "TMPDIR": str(private),
@@ -193,7 +214,7 @@ class Access:
             **arrangement.environment,
         }
         _configure(environment, (*_ALWAYS, *_SCRUBBED, *arrangement.config))
-        return Surroundings(environment, secrets=arrangement.secrets)
+        return Surroundings(environment, (*arrangement.secrets, *proxy_passwords(environment)))
 
 
 def own_environment() -> dict[str, str]:

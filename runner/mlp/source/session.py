@@ -85,7 +85,7 @@ class Session:
 
     def diagnose(self, outcome: Outcome) -> MlpError:
         """The error that a failed call means."""
-        return diagnose(outcome.stderr, uri=self.uri, way_to_authenticate=self.access.way_to_authenticate)
+        return diagnose(outcome.stderr, uri=self.uri, way_to_authenticate=self.access.way_to_authenticate(self.uri))
 
     def _limit(self) -> list[str]:
         largest = self.access.largest_file
