@@ -1,0 +1,166 @@
+"""A tracking store behind MLflow's REST API: an MLflow server, or Databricks.
+
+Translates between our words and the API's JSON. How requests are sent, and what failures mean, is `connection`'s.
+"""
+
+# ruff: noqa: D102 -- `Tracking` says what its methods do
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from mlp.errors import TrackingError, TrackingNotFound
+from mlp.tracking.entities import FileInfo, Metric, Run, metric_from_json
+from mlp.tracking.names import UID, USER
+from mlp.tracking.retrying import persist
+from mlp.tracking.store import SEARCH_RESULTS, Experiment, Tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mlp.tracking.connection import Connection
+
+__all__ = ["RestTracking"]
+
+PAGE_OF_RUNS: Final = 1000
+PAGE_OF_METRICS: Final = 25000
+
+
+class RestTracking(Tracking):
+    """A store that is reached by HTTP."""
+
+    def __init__(self, uri: str, shown: str, connection: Connection, variables: Mapping[str, str]) -> None:
+        """Take a connection over.
+
+        Args:
+            variables: What a project's command needs to reach the same store.
+        """
+        super().__init__(uri, shown)
+        self._connection = connection
+        self._variables = dict(variables)
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), **self._variables}
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def create_run(self, experiment_id: str, *, run_name: str | None, tags: Mapping[str, str], start_time: int) -> Run:
+        uid = tags.get(UID) or uuid.uuid4().hex
+        body: dict[str, Any] = {
+            "experiment_id": experiment_id,
+            "start_time": start_time,
+            "tags": _pairs({**tags, UID: uid}),
+        }
+        if run_name:
+            body["run_name"] = run_name
+        if user := tags.get(USER):
+            body["user_id"] = user
+        may_exist = UID in tags
+
+        def create() -> Run:
+            nonlocal may_exist
+            # The API cannot tell a repeated request from a second run. A run that is there is the answer that we lost.
+            if may_exist and (found := self._find(experiment_id, uid)):
+                return found
+            may_exist = True
+            return Run.from_json(self._connection.once("POST", "runs/create", body=body)["run"])
+
+        return persist(create, self._connection.patience)
+
+    def get_run(self, run_id: str) -> Run:
+        return Run.from_json(self._connection.get("runs/get", run_id=run_id)["run"])
+
+    def update_run(
+        self, run_id: str, *, status: str | None = None, end_time: int | None = None, run_name: str | None = None
+    ) -> None:
+        changes = {"status": status, "end_time": end_time, "run_name": run_name}
+        given = {name: value for name, value in changes.items() if value is not None}
+        self._connection.post("runs/update", {"run_id": run_id, **given})
+
+    def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
+        query: dict[str, str | int] = {"run_id": run_id, "metric_key": key, "max_results": PAGE_OF_METRICS}
+        pages = self._pages("metrics/get-history", query)
+        return [metric_from_json(metric) for page in pages for metric in page.get("metrics", ())]
+
+    def search_runs(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str = "",
+        max_results: int = SEARCH_RESULTS,
+        order_by: Sequence[str] = (),
+    ) -> list[Run]:
+        body: dict[str, Any] = {
+            "experiment_ids": list(experiment_ids),
+            "filter": filter_string,
+            "order_by": list(order_by),
+            "run_view_type": "ACTIVE_ONLY",
+        }
+        runs: list[Run] = []
+        while len(runs) < max_results:
+            body["max_results"] = min(PAGE_OF_RUNS, max_results - len(runs))
+            page = self._connection.post("runs/search", body)
+            runs += [Run.from_json(run) for run in page.get("runs", ())]
+            body["page_token"] = page.get("next_page_token")
+            if not body["page_token"]:
+                break
+        return runs
+
+    def list_artifacts(self, run_id: str, path: str = "") -> list[FileInfo]:
+        query: dict[str, str | int] = {"run_id": run_id, **({"path": path} if path else {})}
+        files = [file for page in self._pages("artifacts/list", query) for file in page.get("files", ())]
+        return [
+            FileInfo(
+                path=file["path"],
+                is_dir=bool(file.get("is_dir")),
+                file_size=int(file["file_size"]) if file.get("file_size") is not None else None,
+            )
+            for file in files
+        ]
+
+    def _find(self, experiment_id: str, uid: str) -> Run | None:
+        body = {"experiment_ids": [experiment_id], "filter": f"tags.`{UID}` = '{uid}'", "max_results": 1}
+        runs = self._connection.once("POST", "runs/search", body=body).get("runs", ())
+        return Run.from_json(runs[0]) if runs else None
+
+    def _pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
+        page = self._connection.get(path, **query)
+        yield page
+        while token := page.get("next_page_token"):
+            page = self._connection.get(path, **query, page_token=token)
+            yield page
+
+    def _experiment_by_name(self, name: str) -> Experiment | None:
+        try:
+            answer = self._connection.get("experiments/get-by-name", experiment_name=name)
+        except TrackingNotFound:
+            return None
+        return _experiment(answer["experiment"])
+
+    def _experiment_by_id(self, experiment_id: str) -> Experiment:
+        return _experiment(self._connection.get("experiments/get", experiment_id=experiment_id)["experiment"])
+
+    def _create_experiment(self, name: str) -> Experiment:
+        try:
+            answer = self._connection.post("experiments/create", {"name": name})
+        except TrackingError:
+            # Somebody else was faster, or an earlier attempt of ours whose answer was lost.
+            if found := self._experiment_by_name(name):
+                return found
+            raise
+        return Experiment(str(answer["experiment_id"]), name, "active")
+
+    def _log_batch(
+        self, run_id: str, *, parameters: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+    ) -> None:
+        body = {"run_id": run_id, "params": _pairs(parameters or {}), "tags": _pairs(tags or {})}
+        self._connection.post("runs/log-batch", body)
+
+
+def _pairs(texts: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in texts.items()]
+
+
+def _experiment(answer: Mapping[str, Any]) -> Experiment:
+    return Experiment(str(answer["experiment_id"]), answer.get("name", ""), answer.get("lifecycle_stage", "active"))
