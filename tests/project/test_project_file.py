@@ -6,6 +6,7 @@ import pytest
 
 from mlp.errors import ProjectInvalid
 from mlp.project import MappingFiles, Project, is_project_file
+from mlp.project.mlproject import parse_documents
 
 from .build import call, files, load, main
 
@@ -229,3 +230,23 @@ def test_files_in_memory_know_their_root():
     assert set(of.root()) == {"MLproject", "a.py"}
     assert of.has("src/b.py")
     assert not of.has("b.py")
+
+
+def test_a_file_of_several_documents_is_read_with_places():
+    documents = parse_documents("x.yaml", "---\na: {b: [1, 2]}\n---\n# nothing\n---\nc: 1\nc: 2\n")
+
+    assert [document.data for document in documents] == [{"a": {"b": [1, 2]}}, {"c": 2}]
+    assert [str(documents[0].place(path)) for path in (["a", "b", 1], ["a", "z"], ["a", "b", 7, "x"], [])] == [
+        "x.yaml:2:12",
+        "x.yaml:2:1",
+        "x.yaml:2:5",
+        "x.yaml:2:1",
+    ]
+    assert [(key, str(place)) for document in documents for key, place in document.repeated_keys()] == [
+        ("c", "x.yaml:7:1")
+    ]
+
+
+def test_a_mistake_in_a_later_document_has_its_place():
+    with pytest.raises(ProjectInvalid, match=r"^x\.yaml:3:5: not readable as YAML: mapping values are not allowed"):
+        parse_documents("x.yaml", "a: 1\n---\nb: c: d\n")

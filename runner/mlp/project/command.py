@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from mlp.errors import ProjectInvalid
-    from mlp.project.mlproject import Position
+    from mlp.project.values import Position
 
 __all__ = ["faults", "fill", "with_extras"]
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mlp.errors import EntryPointNotFound, ParameterInvalid, ProjectError
+from mlp.errors import EntryPointNotFound, MlpError, ParameterInvalid
 from mlp.project.command import faults, fill, with_extras
 from mlp.project.files import inside
 from mlp.project.parameters import Parameter, ResolvedParameter, missing, misspelt, read_parameter
+from mlp.project.problems import Problem
 from mlp.project.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
     from mlp.errors import ProjectInvalid
     from mlp.project.files import Places, ProjectFiles
-    from mlp.project.mlproject import Mapping as Spec
-    from mlp.project.mlproject import Position, Value
     from mlp.project.problems import Findings
+    from mlp.project.values import Mapping as Spec
+    from mlp.project.values import Position, Value
 
 __all__ = ["EntryPoint", "Filled", "is_script", "read_entry_point", "script"]
 
@@ -73,27 +74,28 @@ class EntryPoint:
         if self.position is not None:
             yield from faults(self.command, self.parameters, given=given, position=self.position)
 
-    def objections(self, given: Mapping[str, str | None], *, places: Places, validate: bool) -> Iterator[ProjectError]:
+    def objections(self, given: Mapping[str, str | None], *, places: Places) -> Iterator[Problem]:
         """What is wrong with a call, and for the caller to put right.
 
         Args:
             given: The values by name; None is one that is given and not known here.
             places: What paths and URIs mean where the command will run.
-            validate: Whether values have to fit their types.
         """
         extras = {name: value for name, value in given.items() if name not in self.parameters}
         if absent := self._absent(given):
-            yield missing(absent, extra=extras)
+            yield Problem.of(missing(absent, extra=extras))
         for name, parameter in self.parameters.items():
-            if given.get(name) is None and (name in given or name in absent):
+            if name in absent or (name in given and given[name] is None):
                 continue
             try:
-                parameter.resolve(given.get(name), places=places, validate=validate)
-            except ProjectError as error:
-                yield error
+                parameter.resolve(given.get(name), places=places, validate=True)
+            except MlpError as error:  # of places too, which know stores of data
+                yield Problem.of(error, parameter=name)
         for name, value in extras.items():
             if wrong := _unpassable(name, value or ""):
-                yield wrong
+                yield Problem.of(wrong, parameter=name)
+        for warning in misspelt(extras, self.parameters):
+            yield Problem(warning, "warning")
 
     def fill(self, given: Mapping[str, str], *, places: Places, validate: bool) -> Filled:
         """Form the command for these parameters.

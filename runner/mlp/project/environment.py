@@ -10,8 +10,8 @@ from mlp.project.files import inside
 if TYPE_CHECKING:
     from mlp.errors import ProjectInvalid
     from mlp.project.files import ProjectFiles
-    from mlp.project.mlproject import Mapping, Value
     from mlp.project.problems import Findings
+    from mlp.project.values import Mapping, Value
 
 __all__ = ["ENVIRONMENT_KEYS", "Environment", "conventional_environment", "read_environment"]
 

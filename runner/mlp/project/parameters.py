@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from mlp.errors import ProjectInvalid
     from mlp.project.files import Places
-    from mlp.project.mlproject import Position, Value
     from mlp.project.problems import Findings
+    from mlp.project.values import Position, Value
 
 __all__ = [
     "TYPES",

@@ -31,6 +31,8 @@ class Problem:
         file: The file, relative to the project's root; None if the problem is none of a file's.
         line: The line, from 1.
         column: The column, from 1.
+        reason: The kind of the mistake, as the reason of a run's condition has it; None for a warning.
+        parameter: The parameter whose value is wrong; None if the problem is no value's.
     """
 
     message: str
@@ -38,6 +40,8 @@ class Problem:
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    reason: str | None = None
+    parameter: str | None = None
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message
@@ -48,11 +52,11 @@ class Problem:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
     @classmethod
-    def of(cls, error: MlpError) -> Problem:
+    def of(cls, error: MlpError, *, parameter: str | None = None) -> Problem:
         """What an error says, as a problem."""
         if isinstance(error, ProjectInvalid):
-            return cls(error.explanation, file=error.file, line=error.line, column=error.column)
-        return cls(str(error))
+            return cls(error.explanation, "error", error.file, error.line, error.column, error.reason)
+        return cls(str(error), reason=error.reason, parameter=parameter)
 
 
 class Findings:

@@ -11,7 +11,6 @@ from mlp.project.entry_point import EntryPoint, is_script, read_entry_point, scr
 from mlp.project.environment import ENVIRONMENT_KEYS, Environment, conventional_environment, read_environment
 from mlp.project.files import is_project_file, project_file
 from mlp.project.mlproject import parse
-from mlp.project.parameters import misspelt
 from mlp.project.problems import Findings, Problem
 from mlp.project.spark_job import read_spark_job
 from mlp.project.suggestion import did_you_mean
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlp.project.files import Places, ProjectFiles
-    from mlp.project.mlproject import Mapping as Spec
-    from mlp.project.mlproject import Value
     from mlp.project.parameters import ResolvedParameter
+    from mlp.project.values import Mapping as Spec
+    from mlp.project.values import Value
 
 __all__ = ["Invocation", "Project"]
 
@@ -118,9 +117,7 @@ class Project:
             found = self._entry_point(entry_point, files, "bash")
         except EntryPointNotFound as error:
             return (Problem.of(error),)
-        objections = map(Problem.of, found.objections(parameters, places=places, validate=True))
-        extras = [name for name in parameters if name not in found.parameters]
-        return (*objections, *(Problem(text, "warning") for text in misspelt(extras, found.parameters)))
+        return tuple(found.objections(parameters, places=places))
 
     def resolve(
         self,

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlp.project.entry_point import EntryPoint
-    from mlp.project.mlproject import Mapping as Spec
-    from mlp.project.mlproject import Value
     from mlp.project.problems import Findings
+    from mlp.project.values import Mapping as Spec
+    from mlp.project.values import Value
 
 __all__ = ["read_spark_job"]
 

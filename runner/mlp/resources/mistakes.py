@@ -5,6 +5,7 @@ Pydantic's own messages name Python types and list every alternative; a user of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-__all__ = ["explain"]
+__all__ = ["Mistake", "explain", "mistakes"]
 
 _WRONG = {
     "missing": "required",
@@ -29,23 +30,38 @@ _WRONG = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong with an object.
+
+    Attributes:
+        location: The field: keys and indexes from the top of the object.
+        message: What is wrong, and the way out where one is known.
+    """
+
+    location: tuple[str | int, ...]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{_path(self.location)}: {self.message}"
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One line for each mistake: the path of the field, what is wrong, and the way out where one is known."""
-    lines: list[str] = []
-    for details in error.errors(include_url=False):
-        line = _describe(details, model)
-        # A union of types reports each of its members; two lines would say the same.
-        if line not in lines:
-            lines.append(line)
-    return "\n".join(lines)
+    return "\n".join(map(str, mistakes(error, model)))
 
 
-def _describe(details: ErrorDetails, model: type[BaseModel]) -> str:
+def mistakes(error: ValidationError, model: type[BaseModel]) -> tuple[Mistake, ...]:
+    """Each mistake once: a union of types reports each of its members, which often say the same."""
+    return tuple(dict.fromkeys(_mistake(details, model) for details in error.errors(include_url=False)))
+
+
+def _mistake(details: ErrorDetails, model: type[BaseModel]) -> Mistake:
     location = [part for part in details["loc"] if not _names_a_type(part)]
     context = details.get("ctx", {})
     if details["type"] == "rule" and context.get("field"):
         location.append(context["field"])
-    return f"{_path(location)}: {_what_is_wrong(details, location, model)}"
+    return Mistake(tuple(location), _what_is_wrong(details, location, model))
 
 
 def _what_is_wrong(details: ErrorDetails, location: Sequence[str | int], model: type[BaseModel]) -> str:

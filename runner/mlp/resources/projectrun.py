@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from mlp.errors import UsageError
 from mlp.resources.conditions import ConditionType
-from mlp.resources.mistakes import explain
+from mlp.resources.mistakes import Mistake, explain, mistakes
 from mlp.resources.model import Rule, SpecModel, Time
 from mlp.resources.names import MAX_NAME_LENGTH
 from mlp.resources.spec import ProjectRunSpec
@@ -93,6 +93,15 @@ class ProjectRun(SpecModel):
             return cls.model_validate(obj, by_alias=True, by_name=False)
         except ValidationError as error:
             raise UsageError(explain(error, cls)) from None
+
+    @classmethod
+    def mistakes(cls, obj: Mapping[str, Any]) -> tuple[Mistake, ...]:
+        """Everything for which `parse` refuses an object; nothing if it does not."""
+        try:
+            cls.model_validate(obj, by_alias=True, by_name=False)
+        except ValidationError as error:
+            return mistakes(error, cls)
+        return ()
 
     @property
     def name(self) -> str:
