@@ -25,6 +25,8 @@ PACKAGES: Final = {
     "mmdebstrap": "mmdebstrap",
     "buildah": "buildah",
     "git": "git",
+    "git-lfs": "git-lfs",
+    "podman": "podman",
 }
 """A program (or a file's path) and the package that has it."""
 
@@ -34,6 +36,7 @@ NODE: Final = (
     *("mount", "unshare", "catatonit"),
 )
 IMAGES: Final = ("mmdebstrap", "buildah")
+CONTAINERS: Final = ("podman", "runc", "catatonit")
 
 
 class Missing(Exception):  # noqa: N818 -- read as "raise Missing": what this machine lacks

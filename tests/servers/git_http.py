@@ -25,7 +25,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
+
+    from tests.servers.lfs import LargeFiles
 
 BLOCK = 1 << 16
 
@@ -53,6 +56,8 @@ class Behaviour:
     """Whether partial fetches are served."""
     protocol_v2: bool = True
     """Whether Git's protocol 2 is spoken; without it only the tips of branches and tags are served."""
+    redirect: str | None = None
+    """Send every client on to this server."""
 
 
 @dataclass
@@ -79,7 +84,9 @@ class GitServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, root, *, accounts=None, behaviour=None, bind="127.0.0.1", port=0, log=None):
+    def __init__(self, root, *, accounts=None, behaviour=None, bind="127.0.0.1", port=0, log=None, tls=None, lfs=None):
+        self.tls: ssl.SSLContext | None = tls
+        self.lfs: LargeFiles | None = lfs
         self.root = Path(root).resolve()
         self.accounts = accounts or Accounts()
         self.behaviour = behaviour or Behaviour()
@@ -88,12 +95,15 @@ class GitServer(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._halt = threading.Event()
         super().__init__((bind, port), _Handler)
+        if tls is not None:
+            # The handshake is left to the thread that reads, so that a silent client holds up nobody else.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     @property
     def url(self) -> str:
         """Where the repositories are; the path of one below the root follows."""
         host, port = self.server_address[:2]
-        return f"http://{host}:{port}"
+        return f"{'https' if self.tls else 'http'}://{host}:{port}"
 
     @property
     def sent(self) -> int:
@@ -143,8 +153,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.wait(behaviour.delay)
             if behaviour.status is not None:
                 self._refuse(behaviour.status)
+            elif behaviour.redirect is not None:
+                self._refuse(302, ("Location", f"{behaviour.redirect}{self.path}"))
             elif not self.server.accounts.admit(header):
                 self._refuse(401, ("WWW-Authenticate", 'Basic realm="git"'))
+            elif self.server.lfs is not None and "/info/lfs/" in self.path:
+                self._serve_large_files(self.server.lfs)
             else:
                 self._run_backend(behaviour)
         finally:
@@ -158,6 +172,16 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (*headers, ("Content-Length", "0")):
             self.send_header(name, value)
         self.end_headers()
+
+    def _serve_large_files(self, lfs: LargeFiles):
+        answer = lfs.answer(self, self.server.url, b"".join(self._body()))
+        status, body, kind = answer or (404, b"", "text/plain")
+        self._status, self._sent = status, len(body)
+        self.send_response(status)
+        for name, value in (("Content-Type", kind), ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
     def _body(self) -> Iterator[bytes]:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):

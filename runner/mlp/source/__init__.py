@@ -1,27 +1,33 @@
-"""Where a project comes from: a Git repository or a directory.
+"""Where a project comes from: a Git repository, a directory or a zip archive.
 
-`locate` understands a URI, `Git` resolves versions and brings files, `Access` says how servers may be reached, and
-`Snapshot` and `DirectoryFiles` show what a project's root holds. Nothing here knows what a project is.
+`locate` understands a URI, `Git` resolves versions and brings files, `fetch_archive` unpacks, `Access` says how servers
+may be reached, `Snapshot` and `DirectoryFiles` show what a project's root holds, and `provenance` tells what of it all
+is worth recording. Nothing here knows what a project is.
 """
 
 from __future__ import annotations
 
 from mlp.source.access import Access
+from mlp.source.archive import fetch_archive
 from mlp.source.files import DirectoryFiles, Snapshot
 from mlp.source.git import Git
-from mlp.source.location import Location, locate, redact
+from mlp.source.location import Location, locate
 from mlp.source.provenance import Provenance, provenance
+from mlp.source.redaction import redact
+from mlp.source.unpacking import Bounds
 from mlp.source.versions import Resolution
 from mlp.source.working_tree import repository_of
 
 __all__ = [
     "Access",
+    "Bounds",
     "DirectoryFiles",
     "Git",
     "Location",
     "Provenance",
     "Resolution",
     "Snapshot",
+    "fetch_archive",
     "locate",
     "provenance",
     "redact",

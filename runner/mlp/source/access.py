@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from mlp.errors import SourceInvalid, UsageError
 from mlp.source.credentials import Arrangement, Given, arrange, arrange_given
-from mlp.source.location import redact, transport
+from mlp.source.location import transport
 from mlp.source.network import network_variables, proxy_passwords
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +56,11 @@ _ALWAYS: Final = (
     ("submodule.recurse", "false"),
     ("init.defaultBranch", "main"),
     ("advice.detachedHead", "false"),
+    # Contents of large files are for mlp.source.lfs, not for a filter that the machine may have or lack.
+    ("filter.lfs.process", ""),
+    ("filter.lfs.smudge", ""),
+    ("filter.lfs.clean", ""),
+    ("filter.lfs.required", "false"),
 )
 
 _SCRUBBED: Final = (

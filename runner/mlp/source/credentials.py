@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from mlp.errors import AuthenticationFailed, UsageError
-from mlp.source.location import transport
+from mlp.source.location import host_name, transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ class Given:
     def user(self, uri: str) -> str:
         """The user's name for a repository or an archive."""
         in_uri = unquote(urlsplit(uri).username or "")
-        return self.username or in_uri or _user_of_token(_host_name(transport(uri)[1]), self.password or "")
+        return self.username or in_uri or _user_of_token(host_name(uri), self.password or "")
 
 
 def _user_of_token(host: str, token: str) -> str:
@@ -151,7 +151,7 @@ def arrange(uri: str, credentials: Path | None, private: Path) -> Arrangement:
     """
     scheme, host = transport(uri)
     if scheme == "ssh":
-        return _arrange_ssh(uri, host, credentials, private)
+        return _arrange_ssh(uri, credentials, private)
     if credentials is None or scheme not in {"http", "https"}:
         return Arrangement()
     return _arrange_http(uri, _servers(scheme, host), credentials, private)
@@ -187,7 +187,7 @@ def _write_helper(private: Path, *, username: Path, password: Path) -> str:
     return f"!sh {shlex.quote(str(helper))}"
 
 
-def _arrange_ssh(uri: str, host: str, credentials: Path | None, private: Path) -> Arrangement:
+def _arrange_ssh(uri: str, credentials: Path | None, private: Path) -> Arrangement:
     needed = "Use a Secret of type kubernetes.io/ssh-auth with the keys 'ssh-privatekey' and 'known_hosts'."
     if credentials is None:
         raise AuthenticationFailed(f"{uri} is reached by SSH, which needs credentials, and none were given. {needed}")
@@ -197,7 +197,7 @@ def _arrange_ssh(uri: str, host: str, credentials: Path | None, private: Path) -
     if not (credentials / KNOWN_HOSTS).is_file():
         raise AuthenticationFailed(
             f"The credentials Secret holds no 'known_hosts', without which nobody can tell whether {uri} is served by "
-            f"the right machine. Add that key with the output of `ssh-keyscan {_host_name(host)}`, after comparing it "
+            f"the right machine. Add that key with the output of `ssh-keyscan {host_name(uri)}`, after comparing it "
             "with the fingerprints that the server's owner publishes."
         )
     key, known_hosts, config = private / "key", private / "known_hosts", private / "ssh_config"
@@ -206,14 +206,9 @@ def _arrange_ssh(uri: str, host: str, credentials: Path | None, private: Path) -
     # A key without its last line break is a frequent slip of pasting; ssh calls it "error in libcrypto".
     key.write_text(text.rstrip("\r\n") + "\n")
     known_hosts.write_text(_read(credentials / KNOWN_HOSTS))
-    config.write_text(_SSH_CONFIG.format(host=_host_name(host), key=f'"{key}"', known_hosts=f'"{known_hosts}"'))
+    config.write_text(_SSH_CONFIG.format(host=host_name(uri), key=f'"{key}"', known_hosts=f'"{known_hosts}"'))
     command = shlex.join(["ssh", "-F", str(config)])
     return Arrangement(environment={"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}, secrets=(text.strip(),))
-
-
-def _host_name(host: str) -> str:
-    """A host without port or brackets."""
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def _read(file: Path) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import AuthenticationFailed, MlpError, SourceInvalid, SourceNotFound, SourceUnavailable
-from mlp.source.location import redact
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,9 @@ from mlp.errors import SourceInvalid, SourceNotFound, UsageError
 from mlp.source.bringing import bring, clear
 from mlp.source.commits import look_deeper, look_for
 from mlp.source.files import Snapshot
-from mlp.source.location import project_name, redact
+from mlp.source.lfs import bring_large_files
+from mlp.source.location import project_name
+from mlp.source.redaction import redact
 from mlp.source.session import Session, open_session
 from mlp.source.submodules import bring_submodules
 from mlp.source.trees import contents_of, list_files
@@ -129,6 +131,7 @@ class Git:
         ref: str | None = None,
         subdirectory: str = "",
         submodules: bool = True,
+        lfs: bool = True,
     ) -> None:
         """Check a commit out into an empty directory.
 
@@ -142,8 +145,10 @@ class Git:
             ref: What `resolve` found beside the commit.
             subdirectory: The project's directory in the repository.
             submodules: Whether submodules are brought too.
+            lfs: Whether contents are brought where the commit has pointers of Git LFS.
 
         Raises:
+            SourceInvalid: There are such pointers, and no program `git-lfs`.
             SourceError: As in `resolve` and `read`.
             UsageError: The directory is not empty.
         """
@@ -158,6 +163,7 @@ class Git:
                 if submodules:
                     bring_submodules(session, into, subdirectory=subdirectory)
                 _verify(session, into, commit, subdirectory)
+                bring_large_files(session, into, wanted=lfs)
         except BaseException:
             clear(into) if existed else shutil.rmtree(into)
             raise

@@ -16,8 +16,9 @@ from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from mlp.errors import SourceInvalid, SourceNotFound
+from mlp.source.redaction import redact
 
-__all__ = ["Location", "is_bare_repository", "locate", "project_name", "redact", "transport"]
+__all__ = ["Location", "host_name", "is_bare_repository", "locate", "project_name", "transport"]
 
 GIT_SCHEMES: Final = frozenset({"https", "http", "ssh", "file"})
 
@@ -30,16 +31,6 @@ _SCP: Final = re.compile(
     r"(?:(?P<user>[^@/\s]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):(?P<path>.+)"
 )
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
-
-# A user name of this form is an access token: many servers take `https://TOKEN@host/…`.
-_TOKEN: Final = re.compile(r"(?:gh[a-z]_|github_pat_|glpat-|x-token-auth|x-oauth-basic).*|.{20,}")
-_SECRET_IN_QUERY: Final = re.compile(
-    r"(?P<key>[?&;][^=&\s]*(?:token|password|passwd|secret|api_?key|signature)[^=&\s]*=)[^&\s#'\"]+", re.IGNORECASE
-)
-_USER_INFO: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s'\"]+)@")
-# A password with an unescaped slash: what follows the colon is then no port.
-_BROKEN_USER_INFO: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s:@]+:(?!\d+(?:/|\s|$))[^\s'\"]*@")
-_SCP_PASSWORD: Final = re.compile(r"(?<![\w/])[^\s:@/'\"]+:[^\s@/'\"]+@(?=[\w\[][\w.\-:\[\]]*:)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +98,6 @@ def locate(uri: str, *, subdirectory: str = "", local: bool) -> Location:
     return _refuse_path(base, local=local)
 
 
-def redact(text: str) -> str:
-    """Replace credentials in whatever URLs a text has in it by three asterisks."""
-
-    def user_info(match: re.Match[str]) -> str:
-        user, http = match["user"], match["scheme"].lower().startswith("http")
-        harmless = ":" not in user and not (http and _TOKEN.fullmatch(user))
-        return match[0] if harmless else f"{match['scheme']}***@"
-
-    text = _BROKEN_USER_INFO.sub(r"\g<scheme>***@", text)
-    text = _USER_INFO.sub(user_info, text)
-    text = _SECRET_IN_QUERY.sub(r"\g<key>***", text)
-    return _SCP_PASSWORD.sub("***@", text)
-
-
 def project_name(uri: str, subdirectory: str) -> str:
     """The last part of the subdirectory, or of the URI without ``.git``."""
     last = (subdirectory or uri).rstrip("/").replace(":", "/").rpartition("/")[2]
@@ -137,6 +114,12 @@ def transport(uri: str) -> tuple[str, str]:
     if not uri.startswith(("/", ".")) and (match := _SCP.fullmatch(uri)):
         return "ssh", match["host"].lower()
     return "file", ""
+
+
+def host_name(uri: str) -> str:
+    """A URI's host without the port: whoever has the host has its ports. Empty for this machine."""
+    host = transport(uri)[1]
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def is_bare_repository(path: Path) -> bool:

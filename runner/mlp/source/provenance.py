@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from mlp.source import program
 from mlp.source.access import own_environment
-from mlp.source.location import redact, transport
+from mlp.source.location import transport
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from mlp.source.location import Location

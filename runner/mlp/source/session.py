@@ -8,6 +8,7 @@ git-remote-https below them would survive (see mlp.source.program).
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from mlp.errors import MlpError, SourceUnavailable, UsageError
 from mlp.source import program
 from mlp.source.diagnosis import diagnose
-from mlp.source.location import redact
 from mlp.source.program import Deadline, Outcome
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ class Session:
                 environment=self.surroundings.environment,
                 deadline=self.deadline,
                 directory=within or self.directory,
-                stdin=stdin.encode(),
+                stdin=os.fsencode(stdin),
                 terminal=self.surroundings.terminal,
             )
         except program.TimedOut:

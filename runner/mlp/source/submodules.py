@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from mlp.errors import SourceInvalid
 from mlp.source.bringing import clear
 from mlp.source.diagnosis import refused_object
-from mlp.source.location import redact, transport
+from mlp.source.location import host_name
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,19 +94,13 @@ def _permit(session: Session, name: str, uri: str) -> None:
         session.access.permit(uri)
     except SourceInvalid as error:
         raise SourceInvalid(f"The submodule '{name}' cannot be brought: {error}") from None
-    host, own = _host(uri), _host(session.uri)
+    host, own = host_name(uri), host_name(session.uri)
     if host != own and not session.access.allow_other_hosts:
         raise SourceInvalid(
             f"The submodule '{name}' comes from another host, {host or 'this machine'} ({shown}), than the project "
             f"({own or 'this machine'}). Host it beside the project, or leave submodules out; whoever runs the "
             "operator can allow other hosts."
         )
-
-
-def _host(uri: str) -> str:
-    """A URI's host without the port: whoever has the host has its ports."""
-    host = transport(uri)[1]
-    return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
 
 
 def _update(session: Session, work_tree: Path, paths: list[str]) -> None:

@@ -6,8 +6,8 @@ from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import SourceInvalid, SourceNotFound
-from mlp.source.location import redact
 from mlp.source.program import Outcome
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlp.errors import SourceInvalid, SourceNotFound
 from mlp.source.diagnosis import version_not_found
-from mlp.source.location import redact
+from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
