@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.cluster.fixtures", "tests.images.fixtures"]
+pytest_plugins = [
+    "tests.cluster.fixtures",
+    "tests.images.fixtures",
+    "tests.servers.podman",
+    "tests.servers.mlflow_server",
+]
