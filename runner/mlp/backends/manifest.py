@@ -14,7 +14,7 @@ from mlp.resources import ProjectRun
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["read_manifest", "read_objects"]
+__all__ = ["read_manifest", "read_objects", "read_text"]
 
 
 def read_manifest(path: str | PathLike[str]) -> ProjectRun:
@@ -41,8 +41,8 @@ def read_objects(path: str | PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         UsageError: The file cannot be read, is not YAML, or holds something other than objects.
     """
-    name = _name(path)
-    documents = [document for document in _documents(_text(path, name), name) if document is not None]
+    name, text = read_text(path)
+    documents = [document for document in _documents(text, name) if document is not None]
     if not all(isinstance(document, dict) for document in documents):
         raise UsageError(f"{name} holds no object; a ProjectRun begins with 'apiVersion: mlp.dev/v1alpha1'.")
     return documents
@@ -52,9 +52,18 @@ def _name(path: str | PathLike[str]) -> str:
     return "standard input" if path == "-" else str(path)
 
 
-def _text(path: str | PathLike[str], name: str) -> str:
+def read_text(path: str | PathLike[str]) -> tuple[str, str]:
+    """Read a file; ``-`` is standard input.
+
+    Returns:
+        What to call it in messages, and its text.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    name = _name(path)
     try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        return name, sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{name} is not UTF-8: {error.reason} at byte {error.start}.") from error
     except OSError as error:

@@ -36,6 +36,7 @@ class LazyCommand(NamedTuple):
 
 COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "run": LazyCommand("mlp.cli.run:command", "Run a project here, on this machine."),
+    "validate": LazyCommand("mlp.cli.validate:command", "Find what is wrong with a project or a ProjectRun."),
     "submit": LazyCommand("mlp.cli.submit:command", "Have a cluster run a project."),
     "list": LazyCommand("mlp.cli.list:command", "List the runs in a cluster."),
     "get": LazyCommand("mlp.cli.get:command", "Show one run."),
