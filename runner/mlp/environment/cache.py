@@ -1,0 +1,189 @@
+"""The cache of environments: one directory for each hash, built by whoever comes first, and believed once it is whole.
+
+What makes an environment whole is one file, ready.json, which a builder writes last and by a rename. Who finds it needs
+no lock. Who does not find it takes the environment's lock, looks again, throws away what an ended builder may have
+left, and has it built at its final place: prefixes are baked into packages, so that nothing can be built elsewhere and
+moved.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlp.environment import locks
+from mlp.environment.building import Building
+from mlp.environment.layout import Layout
+from mlp.environment.settings import default_root
+from mlp.errors import PreparationError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from mlp.environment.collection import Collected, Kept
+    from mlp.environment.specification import Specification
+
+__all__ = ["BuiltEnvironment", "EnvironmentCache"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltEnvironment:
+    """An environment that can be used.
+
+    Attributes:
+        path: Its directory.
+        hash: Its name.
+        built: Whether it was built just now; False if it was there.
+        activate: A script for bash to source (``. FILE``) before a command that is to run in the environment.
+        variables: What the script sets, apart from PATH and what the packages' own activation scripts do.
+        record: What the builder wrote down: versions, times, the request.
+        lock: The environment's lock file; see `hold`.
+    """
+
+    path: Path
+    hash: str
+    built: bool
+    activate: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    lock: Path = field(default=Path(), repr=False)
+
+    @property
+    def locked(self) -> Path:
+        """The directory with what exactly was installed: env.lock.yaml, explicit.txt, pip-freeze.txt, ready.json."""
+        return self.path / ".mlp"
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep the environment from being collected or refreshed for as long as the block lasts."""
+        with locks.shared(self.lock):
+            yield
+
+
+class EnvironmentCache:
+    """Environments below one directory.
+
+    Args:
+        root: The directory; made when the first environment is built.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.layout = Layout(root.absolute())
+
+    @classmethod
+    def default(cls, variables: Mapping[str, str] | None = None) -> EnvironmentCache:
+        """The cache that MLP_ENV_ROOT names, else the user's own."""
+        return cls(default_root(variables))
+
+    @property
+    def root(self) -> Path:
+        """The directory."""
+        return self.layout.root
+
+    def find(self, specification: Specification) -> BuiltEnvironment | None:
+        """The environment, if it is there. Nothing is built."""
+        return self._found(specification.hash, built=False)
+
+    def ensure(
+        self,
+        specification: Specification,
+        *,
+        refresh: bool = False,
+        cancelled: threading.Event | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> BuiltEnvironment:
+        """Have an environment, built now unless it is there.
+
+        Args:
+            specification: What it has to be.
+            refresh: Build it anew, from what the channels and indexes offer today.
+            cancelled: Set by whoever no longer wants it; the build ends at once, with all its processes.
+            progress: Gets a line of text at each step; without it the lines are logged.
+
+        Raises:
+            EnvironmentUnsolvable: A package does not exist, or no versions fit together.
+            EnvironmentUnavailable: A channel or an index does not answer, or wants credentials.
+            EnvironmentInvalid: A line of the file means nothing to the tool that installs it.
+            PreparationError: It could not be built for another reason.
+            RunCancelled: `cancelled` was set.
+        """
+        say = progress or _log.info
+        name = specification.hash
+        for warning in specification.warnings:
+            _log.warning("%s", warning)
+        if not refresh and (found := self._found(name, built=False)):
+            return found
+        asked = time.time()
+
+        def waiting() -> None:
+            say(f"Waiting for the {specification.name}, which another process builds or uses …")
+
+        with locks.exclusive(self.layout.lock(name), waiting=waiting, cancelled=cancelled) as lock:
+            found = self._found(name, built=False)
+            # What was built since we asked is as fresh as what we would build.
+            if found and (not refresh or found.record.get("built", 0.0) > asked):
+                return found
+            self.layout.discard(name)
+            say(f"=== Creating {specification.name} for {specification.file} ===")
+            try:
+                Building(self.layout, specification, say).run(lock, cancelled)
+            except BaseException:
+                self.layout.discard(name)
+                raise
+            built = self._found(name, built=True)
+        if built is None:
+            raise PreparationError(f"{specification.name} was removed as soon as it was built.")
+        return built
+
+    def list(self) -> list[Kept]:
+        """What is in the cache, the most recently used first."""
+        from mlp.environment.collection import survey  # noqa: PLC0415 -- a run needs none of it
+
+        return survey(self.layout)
+
+    def prune(
+        self,
+        *,
+        unused_for: float | None = None,
+        keep: int | None = None,
+        max_size: int | None = None,
+        in_use: Collection[str] = (),
+        dry_run: bool = False,
+    ) -> Collected:
+        """Delete environments, the least recently used first, and packages that no environment needs any more.
+
+        What is being built, held or used meanwhile stays.
+
+        Args:
+            unused_for: Delete what was not used for so many seconds.
+            keep: Delete all but so many.
+            max_size: Delete until no more than so many bytes are left.
+            in_use: Hashes to leave alone, whatever else is said.
+            dry_run: Only tell what would be deleted.
+        """
+        from mlp.environment.collection import collect  # noqa: PLC0415 -- a run needs none of it
+
+        return collect(self.layout, unused_for=unused_for, keep=keep, max_size=max_size, in_use=in_use, dry_run=dry_run)
+
+    def _found(self, name: str, *, built: bool) -> BuiltEnvironment | None:
+        # In this order: a collector that comes between the two sees that the environment is wanted.
+        locks.touch(self.layout.lock(name))
+        record = self.layout.ready(name)
+        if record is None:
+            return None
+        return BuiltEnvironment(
+            path=self.layout.prefix(name),
+            hash=name,
+            built=built,
+            activate=self.layout.metadata(name) / "activate.sh",
+            variables=record.get("variables", {}),
+            record=record,
+            lock=self.layout.lock(name),
+        )

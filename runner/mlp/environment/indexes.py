@@ -1,0 +1,95 @@
+"""Package indexes that the surroundings name, in the words of uv, which reads none of pip's variables. Pure.
+
+uv's own variables win over pip's. A user name and a password in an address become variables of their own: uv keeps
+those out of everything that it writes, and the address itself can be shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from mlp.environment.credentials import bare, split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Indexes", "indexes_from"]
+
+_MAIN: Final = "UV_DEFAULT_INDEX"
+_FURTHER: Final = "UV_INDEX"
+_DIRECTORIES: Final = "UV_FIND_LINKS"
+_ALIASES: Final = {"UV_INDEX_URL": _MAIN, "UV_EXTRA_INDEX_URL": _FURTHER}
+_FROM_PIP: Final = {
+    "PIP_INDEX_URL": _MAIN,
+    "PIP_EXTRA_INDEX_URL": _FURTHER,
+    "PIP_FIND_LINKS": _DIRECTORIES,
+    "PIP_NO_INDEX": "UV_NO_INDEX",
+    "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
+# These decide which packages are found, so they are part of what is asked; the others only how they are reached.
+_DECISIVE: Final = (_MAIN, _FURTHER, _DIRECTORIES, "UV_NO_INDEX")
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """Where pip's packages come from.
+
+    Attributes:
+        shown: What decides which packages are found, without credentials.
+        variables: All that uv has to be given, with credentials.
+        secrets: The credentials alone.
+    """
+
+    shown: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def indexes_from(surroundings: Mapping[str, str]) -> Indexes:
+    """Read uv's variables and pip's."""
+    given: dict[str, str] = {}
+    for ours, theirs in (*_FROM_PIP.items(), *_ALIASES.items()):
+        if surroundings.get(ours):
+            # uv separates places by commas, and further indexes by spaces, as pip does both.
+            separator = "," if theirs == _DIRECTORIES and ours in _FROM_PIP else " "
+            given[theirs] = separator.join(surroundings[ours].split())
+    for name in (*_DECISIVE, "UV_INSECURE_HOST", "SSL_CERT_FILE"):
+        if surroundings.get(name):
+            given[name] = surroundings[name]
+    variables: dict[str, str] = {}
+    secrets: list[str] = []
+    for name, prefix in ((_MAIN, "mlp-main"), (_FURTHER, "mlp-further")):
+        if name not in given:
+            continue
+        addresses = given.pop(name).split()
+        parts = [_index(address, f"{prefix}-{number}", variables, secrets) for number, address in enumerate(addresses)]
+        variables[name] = " ".join(parts)
+    secrets += [value for name, value in surroundings.items() if _is_secret(name) and value]
+    variables |= given
+    shown: dict[str, str] = {name: _shown(variables[name]) for name in _DECISIVE if name in variables}
+    return Indexes(shown, variables, tuple(secrets))
+
+
+def _is_secret(name: str) -> bool:
+    return name.startswith("UV_INDEX_") and name.endswith("_PASSWORD")
+
+
+def _index(address: str, fallback: str, variables: dict[str, str], secrets: list[str]) -> str:
+    """One index in the form NAME=ADDRESS, its credentials moved into variables."""
+    name, separator, url = address.partition("=")
+    if not separator or "/" in name or ":" in name:
+        name, url = fallback, address
+    clean, credential = split(url)
+    if credential is None or clean == url:
+        return address
+    variable = "".join(letter if letter.isalnum() else "_" for letter in name).upper()
+    variables[f"UV_INDEX_{variable}_USERNAME"] = credential.username or credential.password
+    variables[f"UV_INDEX_{variable}_PASSWORD"] = credential.password
+    secrets.append(credential.password)
+    return f"{name}={clean}"
+
+
+def _shown(value: str) -> str:
+    return bare(value)

@@ -1,0 +1,169 @@
+"""pip's part of an environment, done by uv: install, list, and say what went wrong in words that a user can act on.
+
+Requirements go to uv on its standard input and credentials in its environment, so neither is in an argument list or in
+a file. Relative paths begin where the environment file lies.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mlp.environment.extras import find_uv
+from mlp.errors import (
+    EnvironmentInvalid,
+    EnvironmentUnavailable,
+    EnvironmentUnsolvable,
+    PreparationError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlp.environment.order import Order
+
+__all__ = ["explain", "freeze", "install", "uv_variables"]
+
+_EDITABLE: Final = re.compile(r"(?:-e\s*|--editable[\s=]+)")
+_STEPS: Final = re.compile(r"(Resolved|Prepared|Installed|Uninstalled|Built|Building|Downloading|Updating) ")
+_WARNING: Final = re.compile(r"warning: ")
+
+_DENIED: Final = re.compile(
+    r"\b(401 Unauthorized|403 Forbidden|407 Proxy)|authentication credentials|HTTP status client error \(40[137]",
+    re.IGNORECASE,
+)
+_UNREACHABLE: Final = re.compile(
+    r"error sending request|Request failed after|Failed to fetch|Failed to download|client error \(Connect\)"
+    r"|Connection refused|dns error|timed out|5\d\d (Internal Server Error|Bad Gateway|Service Unavailable)"
+    r"|invalid peer certificate|Could not connect",
+    re.IGNORECASE,
+)
+_UNSOLVABLE: Final = re.compile(
+    r"No solution found|was not found in the|not found in the package registry|has no wheels with a matching"
+)
+_MALFORMED: Final = re.compile(r"Couldn't parse requirement|Unexpected '|Expected |Unsupported|Invalid", re.IGNORECASE)
+
+
+def uv_variables(order: Order) -> dict[str, str]:
+    """How uv is set up, whatever the user or the machine has configured for it."""
+    variables = {
+        "UV_CACHE_DIR": str(order.cache("uv")),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_LINK_MODE": order.settings.link,
+        "NO_COLOR": "1",
+        **order.index_variables,
+    }
+    if order.settings.index_strategy:
+        variables["UV_INDEX_STRATEGY"] = order.settings.index_strategy
+    if order.settings.exclude_newer:
+        variables["UV_EXCLUDE_NEWER"] = order.settings.exclude_newer
+    return variables
+
+
+def install(order: Order, say: Callable[[str], None]) -> None:
+    """Install the lines that come first, then the others.
+
+    Raises:
+        MlpError: It cannot be done.
+    """
+    with tempfile.TemporaryDirectory(prefix="mlp-", dir=order.metadata) as private:
+        constraints = Path(private, "constraints.txt")
+        constraints.write_text("".join(f"{line}\n" for line in order.constraints), encoding="utf-8")
+        for lines in (order.build, order.pip):
+            # Only pip's own options: nothing to install.
+            if any(not line.startswith("--") and not re.match(r"-[if] ", line) for line in lines):
+                say(f"Installing {_counted(lines)} with uv")
+                _install(order, lines, constraints if order.constraints else None, say)
+
+
+def _install(order: Order, lines: tuple[str, ...], constraints: Path | None, say: Callable[[str], None]) -> None:
+    command = [find_uv(), "pip", "install", "--python", str(order.interpreter), "--requirement", "-"]
+    if constraints is not None:
+        command += ["--constraint", str(constraints)]
+    said: list[str] = []
+    with subprocess.Popen(
+        command,
+        cwd=order.directory,
+        env=order.surroundings(**uv_variables(order), UV_BREAK_SYSTEM_PACKAGES="1"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        pass_fds=(order.lock,),
+    ) as uv:
+        assert uv.stdin and uv.stderr  # noqa: S101, PT018 -- they are pipes
+        with uv.stdin:
+            uv.stdin.write("".join(f"{_as_a_copy(line, order)}\n" for line in lines))
+        for line in uv.stderr:
+            said.append(line.rstrip("\n"))
+            if _STEPS.match(line.strip()) or _WARNING.match(line):
+                say(line.strip())
+    if uv.returncode:
+        raise explain(order, "\n".join(said))
+
+
+def _as_a_copy(line: str, order: Order) -> str:
+    """A line without ``-e``: an environment outlives the directory that it would go on pointing to."""
+    return _EDITABLE.sub("", line, count=1) if line in order.local else line
+
+
+def _counted(lines: tuple[str, ...]) -> str:
+    return f"{len(lines)} requirement{'s' if len(lines) > 1 else ''}"
+
+
+def freeze(order: Order) -> str:
+    """What was installed from indexes, one exact version a line; conda's packages are in explicit.txt."""
+    done = subprocess.run(
+        [find_uv(), "pip", "freeze", "--python", str(order.interpreter)],
+        cwd=order.layout.root,
+        env=order.surroundings(**uv_variables(order)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        pass_fds=(order.lock,),
+    )
+    if done.returncode:
+        raise explain(order, done.stderr)
+    by_conda = {_normal(name) for name in _installed_by_conda(order.prefix)}
+    lines = [
+        line for line in done.stdout.splitlines() if _normal(re.split(r"[ =@]", line, maxsplit=1)[0]) not in by_conda
+    ]
+    return order.secrets.mask("".join(f"{line}\n" for line in lines))
+
+
+def _installed_by_conda(prefix: Path) -> list[str]:
+    return [
+        installer.parent.name.partition("-")[0]
+        for installer in prefix.glob("lib/python*/site-packages/*.dist-info/INSTALLER")
+        if installer.read_text(errors="replace").strip() == "conda"
+    ]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def explain(order: Order, said: str) -> PreparationError:
+    """The error that says what uv said, and whose it is to put right."""
+    text = order.secrets.mask("\n".join(line for line in said.splitlines() if not _STEPS.match(line.strip()))).strip()
+    if _DENIED.search(text):
+        return EnvironmentUnavailable(
+            f"A package index refuses to serve what {order.file} asks for: it wants credentials, or others. Put "
+            "them into the index's address (PIP_INDEX_URL, UV_DEFAULT_INDEX) or a netrc file.\n{text}"
+        )
+    if _UNREACHABLE.search(text):
+        return EnvironmentUnavailable(f"A package index that {order.file} needs could not be read.\n{text}")
+    if _UNSOLVABLE.search(text):
+        return EnvironmentUnsolvable(f"The pip packages of {order.file} cannot be installed together.\n{text}")
+    if _MALFORMED.search(text) and "build" not in text.lower():
+        return EnvironmentInvalid(f"{order.file}: {text}")
+    return PreparationError(f"Installing the pip packages of {order.file} failed.\n{text}")
