@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlp.backends.local.container import PROJECT_DIRECTORY, contain
+from mlp.backends.local.container import PROJECT_DIRECTORY, contain, container_arguments
 from mlp.backends.local.container_storage import storage
 from mlp.backends.local.engine import Engine, end_container, find_engine, refuse_to_build
 from mlp.backends.local.mounts import Mount, volume
@@ -497,26 +497,31 @@ def test_an_image_is_never_an_option(run):
     assert (done.returncode, done.stderr) == (125, "Error: invalid reference format\n")
 
 
-def test_a_container_is_ended_by_its_name(podman, tmp_path):
-    environ = {**os.environ, **podman.variables}
+def test_a_container_of_this_process_is_ended_by_its_name(podman, tmp_path, monkeypatch, caplog):
+    for variable, value in podman.variables.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(tmp_path)
     engine = Engine(podman.program, user="0:0")
-    made = contain(
+    made = container_arguments(
         engine,
         environment=Environment("docker", image=podman.small),
-        project=tmp_path,
+        directory=tmp_path,
         name=f"mlp-{secrets.token_hex(4)}",
-        command="echo begun; sleep 600 & wait",
-        variables={},
-        environ=environ,
-        caller=tmp_path,
+        command="ls artifacts && echo begun; sleep 600 & wait",
+        variables={"MLFLOW_TRACKING_URI": "http://localhost:1"},
+        artifact_uri="artifacts",
     )
-    with subprocess.Popen(made.arguments, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
+    assert "may not reach the tracking server" in caplog.text
+    client_variables = {**os.environ, **made.variables}
+    with subprocess.Popen(
+        made.arguments, env=client_variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as client:
         assert client.stdout
         assert client.stdout.readline() == b"begun\n"
         assert made.name in podman.containers()
 
-        end_container(engine, made.name, environ=environ, grace=0)
+        end_container(engine, made.name, grace=0)
 
         assert client.wait(timeout=60) != 0
     assert made.name not in podman.containers()
-    end_container(engine, made.name, environ=environ, grace=0)
+    end_container(engine, made.name, grace=0)

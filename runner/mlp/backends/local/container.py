@@ -1,4 +1,4 @@
-"""What a project's container looks like, as the engine's command line. Pure: nothing is looked up or started here.
+"""What a project's container looks like, as the engine's command line. Nothing is started here.
 
 MLflow joins such a command unquoted into a string for the host's bash, so that a ``;`` in a value or an ``&&`` in a
 command runs on the host. Here it is a list of arguments that no shell sees; the shell that the entry point's command is
@@ -8,6 +8,8 @@ here the project's directory is mounted where such an image has it.
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +17,25 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mlp.backends.local.container_storage import storage
+from mlp.backends.local.engine import Engine, end_container, find_engine
 from mlp.backends.local.mounts import Mount, outermost, volume, volume_target
 from mlp.errors import ParameterInvalid, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mlp.backends.local.engine import Engine
     from mlp.project import Environment
 
-__all__ = ["PROJECT_DIRECTORY", "Container", "contain", "copied_variables"]
+__all__ = [
+    "PROJECT_DIRECTORY",
+    "Container",
+    "Engine",
+    "contain",
+    "container_arguments",
+    "copied_variables",
+    "end_container",
+    "find_engine",
+]
 
 PROJECT_DIRECTORY: Final = "/mlflow/projects/code"
 """Where the project is in its container, as in images that MLflow builds."""
@@ -48,6 +59,8 @@ _HOLDING_THE_IMAGE: Final = frozenset(
     ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/sbin", "/sys", "/usr")
 )
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -68,6 +81,42 @@ class Container:
     warnings: tuple[str, ...] = ()
 
 
+def container_arguments(  # noqa: PLR0913 -- all that a container is made of
+    engine: Engine,
+    *,
+    environment: Environment,
+    directory: Path,
+    name: str,
+    command: str,
+    variables: Mapping[str, str],
+    docker_args: Mapping[str, str | bool] | None = None,
+    paths: Iterable[Path] = (),
+    artifact_uri: str | None = None,
+) -> Container:
+    """How a command is run in a container by this process: with its variables, from its directory.
+
+    What `contain` says, with the directories made and the warnings told.
+    """
+    contained = contain(
+        engine,
+        environment=environment,
+        project=directory,
+        name=name,
+        command=command,
+        variables=variables,
+        environ=os.environ,
+        caller=Path.cwd(),
+        docker_args=docker_args,
+        paths=paths,
+        artifact_uri=artifact_uri,
+    )
+    for needed in contained.directories:
+        needed.mkdir(parents=True, exist_ok=True)
+    for warning in contained.warnings:
+        _log.warning("%s", warning)
+    return contained
+
+
 def contain(  # noqa: PLR0913 -- all that a container is made of
     engine: Engine,
     *,
@@ -82,7 +131,7 @@ def contain(  # noqa: PLR0913 -- all that a container is made of
     paths: Iterable[Path] = (),
     artifact_uri: str | None = None,
 ) -> Container:
-    """How a command is run in the container that a project declares.
+    """How a command is run in the container that a project declares. Pure, but for a look at the user's ~/.aws.
 
     Args:
         engine: What runs it.

@@ -82,18 +82,20 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
     raise EngineUnavailable(f"{_NOT_FOUND} Podman is as good. {_OTHERWISE}")
 
 
-def end_container(engine: Engine, name: str, *, environ: Mapping[str, str], grace: int = 10) -> None:
+def end_container(engine: Engine, name: str, *, environ: Mapping[str, str] | None = None, grace: int = 10) -> None:
     """End a container and remove it. That it has ended already, or was never made, is as good.
 
     Args:
         engine: The engine that it was started with.
         name: The container's name.
-        environ: The environment variables that it was started with.
+        environ: The environment variables that it was started with; this process's own if None.
         grace: Seconds from SIGTERM to SIGKILL.
     """
 
     def tell(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return _run([engine.program, *arguments], environ, patience=grace + _PATIENCE)
+        return _run(
+            [engine.program, *arguments], os.environ if environ is None else environ, patience=grace + _PATIENCE
+        )
 
     try:
         # Both engines have -t; the long name differs between releases.
