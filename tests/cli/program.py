@@ -22,6 +22,9 @@ def environment(**variables: str) -> dict[str, str]:
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_SYSTEM": "/dev/null",
+        "MLP_TRACKING": "off",
+        # A test that means to build environments says where.
+        "MLP_ENV_ROOT": "/dev/null/envs",
         **variables,
     }
 

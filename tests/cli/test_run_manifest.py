@@ -117,8 +117,6 @@ def test_fields_of_the_cluster_alone_are_named_in_one_line(repository, tmp_path)
             "parameter token",
             "-P token=VALUE",
         ),
-        ({"lfs": True}, {}, "spec.project.lfs", "mlp run DIRECTORY -f FILE"),
-        ({}, {"environment": {"manager": "Conda"}}, "conda", "--env-manager local"),
     ],
 )
 def test_what_changes_the_execution_and_cannot_be_honoured_is_refused(repository, tmp_path, keys, spec, named, way_out):
@@ -148,12 +146,18 @@ def test_a_secret_parameter_can_be_given_here(repository, tmp_path):
     assert json.loads(mlp("run", "-f", file, "-P", "token=mine").stdout) == ["1", "--token", "mine"]
 
 
-def test_a_declared_environment_needs_env_manager_local_with_auto(tmp_path):
+@pytest.mark.parametrize("manager", ["Auto", "Conda"])
+def test_a_declared_environment_is_built_unless_the_current_one_is_asked_for(tmp_path, manager):
     project(tmp_path / "p", "echo ran", conda_env="conda.yaml")
-    (tmp_path / "p" / "conda.yaml").write_text("dependencies: []\n")
-    file = manifest(tmp_path / "run.yaml", "https://git.example.com/p.git", environment={"manager": "Auto"})
+    (tmp_path / "p" / "conda.yaml").write_text(
+        "channels: [file:///no/such/channel, nodefaults]\ndependencies: [wine]\n"
+    )
+    file = manifest(tmp_path / "run.yaml", "https://git.example.com/p.git", environment={"manager": manager})
 
-    assert "conda.yaml" in mlp("run", tmp_path / "p", "-f", file).stderr
+    refused = mlp("run", tmp_path / "p", "-f", file, MLP_ENV_ROOT=tmp_path / "envs")
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "/no/such/channel" in refused.stderr
     assert mlp("run", tmp_path / "p", "-f", file, "--no-conda").stdout == "ran\n"
 
 

@@ -98,7 +98,7 @@ def test_an_unknown_command_is_told_what_there_is():
     done = mlp("xyzzy")
 
     assert done.returncode == 2
-    assert "The commands are: run, submit, " in done.stderr
+    assert "The commands are: run, validate, submit, " in done.stderr
 
 
 def test_every_command_of_the_table_can_be_loaded_and_has_a_help_text():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
-__all__ = ["parse_parameters", "project_options"]
+__all__ = ["parse_docker_arguments", "parse_parameters", "project_options"]
 
 
 def parse_parameters(arguments: Iterable[str]) -> dict[str, str]:
@@ -29,6 +29,23 @@ def parse_parameters(arguments: Iterable[str]) -> dict[str, str]:
             raise click.UsageError(f"Repeated parameter: '{name}'")
         parameters[name] = value
     return parameters
+
+
+def parse_docker_arguments(arguments: Iterable[str]) -> dict[str, str | bool]:
+    """Options of the container engine by name; True for one without a value.
+
+    Raises:
+        click.UsageError: An option given twice.
+    """
+    options: dict[str, str | bool] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not name:
+            raise click.UsageError(f"Invalid format for -A parameter: '{argument}'. Use -A name=value, or -A name.")
+        if name in options:
+            raise click.UsageError(f"Repeated parameter: '{name}'")
+        options[name] = value if equals else True
+    return options
 
 
 def project_options(function: Command) -> Command:

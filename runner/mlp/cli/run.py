@@ -1,17 +1,16 @@
-"""``mlp run``: a project on this machine."""
+"""``mlp run``: a project on this machine, with the options of ``mlflow run``."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlp.cli.parameters import project_options
+from mlp.cli.parameters import parse_docker_arguments, project_options
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from mlp.backends.local import Request
+    from mlp.projects import Configuration
 
 __all__ = ["command"]
 
@@ -29,60 +28,116 @@ __all__ = ["command"]
 @click.option(
     "--env-manager",
     metavar="NAME",
-    help="'local': the current environment, whatever the project declares.  [default: what the project declares]",
+    help="'local': the current environment, whatever the project declares. 'conda', 'virtualenv', 'uv': build one.  "
+    "[default: what the project declares]",
 )
 @click.option("--no-conda", is_flag=True, help="The same as --env-manager local.")
 @click.option("--no-param-validation", is_flag=True, help="Do not check values against their declared types.")
-def command(
+@click.option("--experiment-name", metavar="NAME", help="Record the run in this experiment, made if there is none.")
+@click.option("--experiment-id", metavar="ID", help="Record the run in the experiment with this ID.")
+@click.option("--run-name", metavar="NAME", help="The name of the run in the tracking store.")
+@click.option("--run-id", metavar="ID", help="Continue this run of the tracking store instead of creating one.")
+@click.option(
+    "--storage-dir",
+    metavar="DIRECTORY",
+    envvar="MLFLOW_TMP_DIR",
+    help="Download data for path parameters to a new directory in this one, and keep it.",
+)
+@click.option(
+    "-A",
+    "--docker-args",
+    "docker_args",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    callback=lambda _context, _option, given: parse_docker_arguments(given),
+    help="An option of 'docker run', for projects with a docker_env: -A gpus=all becomes --gpus all.",
+)
+@click.option("--git-username", metavar="NAME", help="The user for Git over https.  [env: MLFLOW_GIT_USERNAME]")
+@click.option(
+    "--git-password",
+    metavar="TEXT",
+    help="Their password or token. Other users of this machine can see it while mlp runs: prefer the variable.  "
+    "[env: MLFLOW_GIT_PASSWORD]",
+)
+@click.option(
+    "-b",
+    "--backend",
+    metavar="NAME",
+    help="Where to run: 'local' or 'kubernetes' (see 'mlp submit').  [default: local]",
+)
+@click.option("-m", "--mode", metavar="NAME", help="An older name of --backend.")
+@click.option(
+    "-c", "--backend-config", metavar="FILE|JSON", help="The backend's configuration: a .json file, or JSON itself."
+)
+@click.option("--cluster-spec", metavar="FILE|JSON", help="An older name of --backend-config.")
+@click.option("--build-image", is_flag=True, help="Refused: mlp builds no images, and needs none.")
+def command(  # noqa: PLR0913 -- one argument an option, as Click hands them over
     uri: str | None,
     *,
-    entry_point: str | None,
-    version: str | None,
-    parameters: dict[str, str],
     manifest: str | None,
+    parameters: dict[str, str],
     env_manager: str | None,
     no_conda: bool,
     no_param_validation: bool,
+    experiment_name: str | None,
+    experiment_id: str | None,
+    backend: str | None,
+    mode: str | None,
+    backend_config: str | None,
+    cluster_spec: str | None,
+    build_image: bool,
+    **given: Any,  # noqa: ANN401 -- the options that go on as they are
 ) -> None:
     """Run a project on this machine.
 
-    URI is a Git repository (https://…, ssh://…, user@host:path) or a directory; '#subdirectory' may follow. The
-    command's output and exit status are its own; what mlp has to say goes to stderr.
+    URI is a Git repository (https://…, ssh://…, user@host:path), a directory or a zip archive; '#subdirectory' may
+    follow. The command's output and exit status are its own; what mlp has to say goes to stderr.
     """
     if uri is None and manifest is None:
         raise click.UsageError("Missing argument 'URI'. Give a project's URI, or a ProjectRun with -f FILE.")
     if no_conda and env_manager not in {None, "local"}:
         raise click.UsageError(f"--no-conda means --env-manager local, and --env-manager {env_manager} was given too.")
-    from mlp.backends import local  # noqa: PLC0415 -- after the command line is known to be right
+    if experiment_name and experiment_id:
+        raise click.UsageError("Specify only one of 'experiment-name' or 'experiment-id' options.")
+    from mlp import projects  # noqa: PLC0415 -- after the command line is known to be right
+    from mlp.backends import local  # noqa: PLC0415
     from mlp.cli.progress import show_progress  # noqa: PLC0415
 
     show_progress()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # What is ignored stays ignored, as under nohup.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _leave)
-    chosen = "local" if no_conda else env_manager
+    chosen = projects.choose_backend(backend, mode, build_image=build_image)
+    options = {
+        "env_manager": "local" if no_conda else env_manager,
+        "experiment_name": experiment_name,
+        "experiment_id": experiment_id,
+        "validate": not no_param_validation,
+        **given,
+    }
+    if chosen == "kubernetes":
+        if manifest is not None or uri is None:
+            raise click.UsageError("To run a ProjectRun in a cluster, use: mlp submit -f FILE --wait")
+        configuration = projects.choose_configuration(backend_config, cluster_spec)
+        _in_a_cluster(projects.local_request(uri, parameters=parameters, **_named(options)), configuration)
+        return
     if manifest is not None:
-        local.run_manifest(
-            manifest,
-            uri=uri,
-            entry_point=entry_point,
-            version=version,
-            parameters=parameters,
-            env_manager=chosen,
-            validate=not no_param_validation,
-        )
-    elif uri is not None:
-        local.run(
-            uri,
-            entry_point or "main",
-            version,
-            parameters,
-            env_manager=chosen,
-            validate=not no_param_validation,
-        )
+        request = projects.manifest_request(manifest, uri=uri, parameters=parameters, **options)
+    else:
+        request = projects.local_request(str(uri), parameters=parameters, **_named(options))
+    local.run(request, echo=False)
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """End by unwinding, so that a half-fetched project is removed. While the command runs, it gets the signals."""
-    sys.exit(128 + number)
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, "entry_point": options["entry_point"] or "main"}
+
+
+def _in_a_cluster(request: Request, configuration: Configuration | None) -> None:
+    """Submit, and print what the run writes until it has ended. Ctrl-C leaves the run alone."""
+    from mlp import projects  # noqa: PLC0415
+    from mlp.backends.configuration import read_backend_config  # noqa: PLC0415
+    from mlp.cli.following import follow  # noqa: PLC0415
+    from mlp.cli.place import Place  # noqa: PLC0415
+
+    run = projects.submit(request, configuration)
+    click.echo(f"projectrun.mlp.dev/{run.name} created", err=True)
+    given = read_backend_config(configuration)
+    place = Place(given.get("namespace"), given.get("context") or given.get("kube-context"), given.get("kubeconfig"))
+    follow(run, place, logs=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 
 import pytest
 
+from mlp.backends.local.downloads import Downloads
 from mlp.backends.local.places import LocalPlaces
 from mlp.errors import ParameterInvalid
 
@@ -16,7 +18,9 @@ def places(tmp_path):
         (tmp_path / directory).mkdir()
         (tmp_path / directory / f"{directory}.csv").touch()
         (tmp_path / directory / "both.csv").touch()
-    return LocalPlaces(caller=tmp_path / "caller", project=tmp_path / "project")
+    with ExitStack() as cleaning:
+        downloads = Downloads(None, cleaning)
+        yield LocalPlaces(caller=tmp_path / "caller", project=tmp_path / "project", downloads=downloads)
 
 
 def test_a_given_path_is_the_caller_s_and_never_the_project_s(places):

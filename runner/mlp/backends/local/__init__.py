@@ -1,12 +1,14 @@
-"""Projects on this machine: brought from where they lie, resolved, run, and awaited. No cluster, no server.
+"""Projects on this machine: brought from where they lie, resolved, run, and awaited. No cluster.
 
-`run` takes what ``mlflow.projects.run`` takes, `run_manifest` a ProjectRun. Both begin with the same three steps:
-`request` says what is asked for, `preparation` brings the project and forms its command, `process` executes it.
+`run` waits for a run, `start` returns at once; both take a `Request`, which `manifest.request` makes of a ProjectRun.
+An `Execution` is one run from its beginning to its end: `preparation` brings the project and forms its command,
+`recording` records it, `downloads` and `environment` bring what the command needs, `process` executes it.
 """
 
 from __future__ import annotations
 
-from mlp.backends.local.api import run, run_manifest
+from mlp.backends.local.api import run, start
+from mlp.backends.local.request import Request
 from mlp.backends.local.submitted import EndedRun, LocalRun
 
-__all__ = ["EndedRun", "LocalRun", "run", "run_manifest"]
+__all__ = ["EndedRun", "LocalRun", "Request", "run", "start"]

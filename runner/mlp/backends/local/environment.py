@@ -1,76 +1,203 @@
-"""Which environment a command gets on this machine. So far there is one: the one that mlp itself was called in."""
+"""In which environment a command runs on this machine: the current one, one that is built for it, or a container.
+
+What the project declares decides, and the environment manager that the user names. What can be wrong is found before
+the run is recorded; what takes long is left for afterwards.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import shlex
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mlp.backends.local.container import Engine
+    from mlp.environment import Specification
     from mlp.project import Environment
 
-__all__ = ["check_manager", "variables"]
+__all__ = ["MANAGER", "Command", "Surroundings", "choose"]
+
+MANAGER: Final = "MLP_ENV_MANAGER"
+"""The variable that names the environment manager where the call does not. Runs that a project starts inherit it."""
 
 _MANAGERS: Final = ("local", "conda", "virtualenv", "uv")
-_DECLARED_BY: Final = {"conda": "conda environment", "python": "Python environment"}
 
 _log = logging.getLogger(__name__)
 
 
-def check_manager(manager: str | None) -> None:
-    """See that an environment manager, where one is named, can be had.
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is executed.
 
-    Raises:
-        UsageError: There is no such manager, or this version does not have it.
+    Attributes:
+        arguments: The program and its arguments.
+        directory: The working directory.
+        variables: The environment variables, all of them.
+        end: Ends what the command has started outside its process group.
     """
-    if manager is not None and manager not in _MANAGERS:
-        raise UsageError(f"Invalid value for `env_manager`: {manager}. Must be one of {list(_MANAGERS)}")
-    if manager not in {None, "local"}:
-        raise UsageError(
-            f"The environment manager {manager} builds environments, which this version does not do on this machine. "
-            "Install what the project needs, and pass --env-manager local."
-        )
+
+    arguments: tuple[str, ...]
+    directory: Path
+    variables: Mapping[str, str]
+    end: Callable[[], None] | None = None
 
 
-def variables(environment: Environment, manager: str | None) -> dict[str, str]:
-    """The variables that a command of this project gets.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The environment of one command.
+
+    Attributes:
+        manager: What was asked for explicitly; None for what the project declares.
+        tags: What the run's record says of it.
+        variables: Those that the project sets.
+        specification: The environment to build, if any.
+        engine: The container engine, if the command runs in a container.
+        container: What the project says of the container.
+    """
+
+    manager: str | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    specification: Specification | None = None
+    engine: Engine | None = None
+    container: Environment | None = None
+
+    def provide(self, stop: threading.Event) -> Path | None:
+        """Build the environment, or find it built.
+
+        Args:
+            stop: Set when it is not wanted any more.
+
+        Returns:
+            The script that activates it; None for the current environment and for containers.
+
+        Raises:
+            PreparationError: It cannot be built.
+            RunCancelled: The event was set.
+        """
+        if self.specification is None:
+            return None
+        from mlp.backends.local.progress import Progress  # noqa: PLC0415
+        from mlp.environment import EnvironmentCache  # noqa: PLC0415
+
+        progress = Progress("Building the environment")
+        built = EnvironmentCache.default().ensure(self.specification, cancelled=stop, progress=progress.step)
+        _log.info("Environment %s %s", built.path, "was built" if built.built else "exists already")
+        return built.activate
+
+    def command(
+        self,
+        text: str,
+        *,
+        directory: Path,
+        run_id: str,
+        record: Mapping[str, str],
+        activate: Path | None,
+        docker_args: Mapping[str, str | bool],
+        paths: tuple[Path, ...],
+    ) -> Command:
+        """What is executed for an entry point's command.
+
+        Args:
+            text: The command, for bash.
+            directory: The project's directory.
+            run_id: The run's ID.
+            record: The variables that lead to the run's record.
+            activate: What `provide` gave.
+            docker_args: Further options for the container engine.
+            paths: Files and directories of parameters, which a container has to see.
+        """
+        own = dict(record)
+        if self.manager is not None:
+            own[MANAGER] = self.manager
+        if self.engine is not None and self.container is not None:
+            from mlp.backends.local.container import container_arguments, end_container  # noqa: PLC0415
+
+            engine, name = self.engine, f"mlp-{run_id}"
+            contained = container_arguments(
+                engine,
+                environment=self.container,
+                directory=directory,
+                name=name,
+                command=text,
+                variables=own,
+                docker_args=docker_args,
+                paths=paths,
+            )
+            return Command(
+                tuple(contained.arguments),
+                directory,
+                {**os.environ, **contained.variables},
+                end=lambda: end_container(engine, name),
+            )
+        if activate is not None:
+            # On a line of its own: the command may begin with a comment. 126: found, and not executable.
+            text = f". {shlex.quote(str(activate))} || exit 126\n{text}"
+        return Command(("bash", "-c", text), directory, {**os.environ, **self.variables, **own})
+
+
+def choose(environment: Environment, manager: str | None, directory: Path) -> Surroundings:
+    """Decide on the environment.
 
     Args:
         environment: What the project declares.
-        manager: What the user chose; None for what the project declares.
+        manager: What the user names; None for what the variable `MANAGER` says, else for what the project declares.
+        directory: The project's directory.
 
     Raises:
-        UsageError: The project declares an environment that would have to be built, or a variable that is not set.
+        UsageError: There is no such manager, it does not fit the project, or a variable is not set.
+        EnvironmentInvalid: The environment file cannot be understood.
+        EngineUnavailable: There is nothing to run containers with.
     """
-    check_manager(manager)
-    if manager is None:
-        _refuse_declared(environment)
-        _log.info("The project declares no environment: running in the current one, as with --env-manager local.")
-    result = dict(os.environ)
-    if environment.kind == "docker":
-        _log.info("docker_env is not used with --env-manager local, apart from its variables.")
-        result.update(_declared(environment))
-    return result
-
-
-def _refuse_declared(environment: Environment) -> None:
+    manager = manager or os.environ.get(MANAGER) or None
+    if manager is not None and manager not in _MANAGERS:
+        raise UsageError(f"Invalid value for `env_manager`: {manager}. Must be one of {list(_MANAGERS)}")
     match environment.kind:
         case "none":
-            return
+            if manager != "local":
+                _log.info(
+                    "The project declares no environment: running in the current one, as with --env-manager local."
+                )
+            return Surroundings(manager)
+        case "docker" if manager == "local":
+            _log.info("docker_env is not used with --env-manager local, apart from its variables.")
+            return Surroundings(manager, variables=_declared(environment))
         case "docker":
-            raise UsageError(
-                f"The project runs in the image {environment.image} (docker_env in its MLproject file); this version "
-                "starts no containers on this machine. To run it in the current environment, install what it needs "
-                "and pass --env-manager local."
-            )
+            return _container(environment, manager)
+        case _ if manager == "local":
+            return Surroundings(manager)
         case kind:
-            raise UsageError(
-                f"The project declares a {_DECLARED_BY[kind]} in {environment.file}; this version builds no "
-                f"environments on this machine. Install what {environment.file} names, and pass --env-manager local "
-                "to run in the current environment."
-            )
+            return _built(kind, directory / (environment.file or ""), manager)
+
+
+def _built(kind: str, file: Path, manager: str | None) -> Surroundings:
+    from mlp.environment import read  # noqa: PLC0415
+    from mlp.tracking import names  # noqa: PLC0415
+
+    specification = read("conda" if kind == "conda" else "python", file, manager=manager)
+    used = manager or ("conda" if kind == "conda" else "virtualenv")
+    return Surroundings(manager, tags={names.PROJECT_ENV: used}, specification=specification)
+
+
+def _container(environment: Environment, manager: str | None) -> Surroundings:
+    from mlp.backends.local.container import find_engine  # noqa: PLC0415
+    from mlp.tracking import names  # noqa: PLC0415
+
+    _declared(environment)
+    return Surroundings(
+        manager,
+        tags={names.PROJECT_ENV: "docker", names.DOCKER_IMAGE_URI: environment.image or ""},
+        engine=find_engine(os.environ),
+        container=environment,
+    )
 
 
 def _declared(environment: Environment) -> dict[str, str]:

@@ -28,11 +28,13 @@ _MANAGERS: Final = {"Auto": None, "Local": "local", "Image": "local", "Conda": "
 # What acts here; everything else that is set concerns the cluster.
 _ACTING: Final = frozenset({
     "project.uri", "project.version", "project.subdirectory", "project.entryPoint", "project.submodules",
-    "parameters", "environment.manager", "backend.type",
+    "project.lfs", "parameters", "experiment", "environment.manager", "backend.type",
 })  # fmt: skip
 _OPENED: Final = frozenset({"project", "environment", "backend", "backend.kubernetes"})
 _NOTES: Final = {
     "project.authSecretRef": "your own Git credentials are used",
+    "tracking": "the store that MLFLOW_TRACKING_URI names is used",
+    "data": "your own credentials are used",
     "backend.kubernetes.env": "set the variables yourself",
     "backend.kubernetes.envFrom": "set the variables yourself",
 }
@@ -55,11 +57,20 @@ def request(run: ProjectRun, *, uri: str | None, parameters: Mapping[str, str]) 
         raise FieldNotSupported(
             f"spec.backend.type: {spec.backend.type} cannot be run on this machine. Leave spec.backend out of the file."
         )
+    experiment = spec.experiment
     asked = Request(
         uri=uri or "",
         entry_point=spec.project.entry_point,
         parameters=_values(spec, parameters),
+        secrets=frozenset(
+            parameter.name
+            for parameter in spec.parameters or ()
+            if parameter.value_from is not None and parameter.value_from.secret_key_ref is not None
+        ),
         env_manager=_MANAGERS[spec.environment.manager],
+        experiment_name=experiment.name if experiment else None,
+        run_name=experiment.run_name if experiment else None,
+        tags={tag.name: tag.value for tag in experiment.tags or ()} if experiment else {},
         submodules=spec.project.submodules,
     )
     if uri is not None:
@@ -82,11 +93,6 @@ def _repository(project: ProjectSource) -> str:
     if project.uri is None:
         raise FieldNotSupported(
             "spec.project.bundle cannot be run on this machine. Name the project itself: mlp run DIRECTORY -f FILE."
-        )
-    if project.lfs:
-        raise FieldNotSupported(
-            "spec.project.lfs: true is not supported yet. Fetch the project with Git LFS yourself and name the "
-            "directory: mlp run DIRECTORY -f FILE."
         )
     return project.uri
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from mlp.errors import ParameterInvalid
 from mlp.project import no_such_path
 
-__all__ = ["LocalPlaces"]
+if TYPE_CHECKING:
+    from mlp.backends.local.downloads import Downloads
 
-# One slash is enough: runs:/ID/path and models:/NAME/1 are MLflow's own.
-_REMOTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+__all__ = ["LocalPlaces"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,24 +31,23 @@ class LocalPlaces:
     Attributes:
         caller: Where the user stands.
         project: The project's directory.
+        downloads: What has to be brought from elsewhere.
     """
 
     caller: Path
     project: Path
+    downloads: Downloads
 
     def path(self, parameter: str, value: str, *, default: bool) -> str:
-        """The absolute path of a file or directory that exists.
+        """The absolute path of a file or directory: one that exists, or one that will be downloaded.
 
         Raises:
-            ParameterInvalid: There is none, or it lies on another machine.
+            ParameterInvalid: There is none.
+            DataInvalid: It lies elsewhere, where nothing can be downloaded from.
         """
-        local = _without_file_scheme(value)
-        if local is None:
-            raise ParameterInvalid(
-                f"Parameter {parameter} is of type path and got {value}, which lies elsewhere; this version downloads "
-                "nothing. Download it yourself and give the local path, or declare the parameter as uri if the "
-                "program reads such addresses itself."
-            )
+        local = _without_file_scheme(parameter, value)
+        if (downloaded := self.downloads.plan(parameter, local)) is not None:
+            return str(downloaded)
         found = self._find(parameter, local, default=default)
         if found is None:
             missing = no_such_path(parameter, value)
@@ -75,12 +73,17 @@ class LocalPlaces:
         return existing[0] if existing else None
 
 
-def _without_file_scheme(value: str) -> str | None:
-    """The local path that a value names, still relative if it was; None for an address of another machine."""
-    if value.lower().startswith("file:/"):
-        parts = urlsplit(value)
-        return unquote(parts.path) if parts.netloc in {"", "localhost"} else None
-    return None if _REMOTE.match(value) else value
+def _without_file_scheme(parameter: str, value: str) -> str:
+    """The local path that a value names, still relative if it was; anything else as it stands."""
+    if not value.lower().startswith("file:/"):
+        return value
+    parts = urlsplit(value)
+    if parts.netloc not in {"", "localhost"}:
+        raise ParameterInvalid(
+            f"Parameter {parameter} is of type path and got {value}, which lies elsewhere: a file URI names this "
+            f"machine. Write file://{parts.path or '/PATH'}."
+        )
+    return unquote(parts.path)
 
 
 def _absolute(base: Path, value: str) -> Path:

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
@@ -21,9 +23,10 @@ from mlp.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-    from mlp.backends.local.preparation import Prepared
+    from mlp.backends.local.echo import Echo
+    from mlp.backends.local.environment import Command
 
-__all__ = ["GRACE", "end_group", "run_in_foreground", "start_group"]
+__all__ = ["GRACE", "Ended", "end_group", "run_in_foreground", "start_group"]
 
 GRACE: Final = 10.0
 """Seconds that a command has to end after SIGTERM before it is killed: what containers get from Docker."""
@@ -33,46 +36,70 @@ _BETWEEN_LOOKS: Final = 0.03
 _FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        status: Its exit status; -n for one that signal n ended.
+        signalled: The signal that was passed on to it; 0 for none.
+        told_to_end: When that was, in milliseconds since 1970.
+        last_lines: The last lines that it wrote, where its output was echoed.
+    """
+
+    status: int
+    signalled: int
+    told_to_end: int | None
+    last_lines: tuple[str, ...] = ()
+
+
 def start_group(
-    prepared: Prepared, *, stdin: int | None = None, output: IO[bytes] | None = None
+    command: Command, *, stdin: int | None = None, output: IO[bytes] | int | None = None, error: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own, in the project's directory.
 
     Args:
-        prepared: The command.
+        command: The command.
         stdin: Its standard input; our own if None.
-        output: Where both of its outputs go; our own if None.
+        output: Where its standard output goes; our own if None.
+        error: Where its standard error goes; with the standard output if None.
 
     Raises:
-        UsageError: There is no bash.
+        UsageError: There is no such program.
     """
     try:
         return subprocess.Popen(
-            ["bash", "-c", prepared.invocation.command],
-            cwd=prepared.directory,
-            env=prepared.variables,
+            command.arguments,
+            cwd=command.directory,
+            env=command.variables,
             stdin=stdin,
             stdout=output,
-            stderr=output,
+            stderr=output if error is None else error,
             process_group=0,
         )
-    except OSError as error:
-        if error.errno == errno.ENOENT and prepared.directory.is_dir():
-            raise UsageError("There is no bash on PATH; entry points are bash commands. Install bash.") from error
+    except OSError as problem:
+        if problem.errno == errno.ENOENT and command.directory.is_dir():
+            program = command.arguments[0]
+            advice = "entry points are bash commands. Install bash." if program == "bash" else f"Install {program}."
+            raise UsageError(f"There is no {program} on PATH; {advice}") from problem
         raise
 
 
-def run_in_foreground(prepared: Prepared) -> int:
+def run_in_foreground(command: Command, echo: Echo | None = None) -> Ended:
     """Run a command with our own standard input and outputs, and wait for it.
 
     Signals that would end us are passed on to the command instead, which decides how to end.
 
-    Returns:
-        Its exit status; -n for a command that signal n ended.
+    Args:
+        command: The command.
+        echo: Copies its outputs to ours; None to let it have them.
     """
-    with _Forwarding() as forwarding:
-        process = start_group(prepared)
+    with _Forwarding() as forwarding, echo or nullcontext():
+        outputs = {} if echo is None else {"output": echo.output, "error": echo.error}
+        process = start_group(command, **outputs)
         try:
+            if echo is not None:
+                echo.begin()
             forwarding.begin(process.pid)
             terminal = Terminal.of_standard_input()
             process.returncode = terminal.wait(process.pid) if terminal else process.wait()
@@ -80,12 +107,18 @@ def run_in_foreground(prepared: Prepared) -> int:
             # A signal handler of the caller raised: there is nobody left to wait for the command.
             end_group(process)
             process.wait()
+            if command.end is not None:
+                command.end()
             raise
         signalled = forwarding.received or max(-process.returncode, 0)
-    if signalled:
-        # The shell may be gone before what it started: take care of that too.
-        end_group(process, again=signalled != signal.SIGTERM)
-    return process.returncode
+        if signalled:
+            # The shell may be gone before what it started: take care of that too.
+            end_group(process, again=signalled != signal.SIGTERM)
+            if command.end is not None:
+                command.end()
+    return Ended(
+        process.returncode, forwarding.received, forwarding.received_at, echo.last_lines() if echo is not None else ()
+    )
 
 
 def end_group(leader: subprocess.Popen[bytes], *, again: bool = True) -> None:
@@ -143,6 +176,7 @@ class _Forwarding:
 
     def __init__(self) -> None:
         self.received: int = 0
+        self.received_at: int | None = None
         self._group: int | None = None
         self._before: dict[int, signal.Handlers | object] = {}
 
@@ -168,6 +202,7 @@ class _Forwarding:
 
     def _forward(self, number: int, _frame: FrameType | None) -> None:
         self.received = number
+        self.received_at = self.received_at or time.time_ns() // 1_000_000
         self._send(number)
 
     def _send(self, number: int) -> None:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 from weakref import WeakSet
 
+from mlp.backends.local.echo import LastLines
 from mlp.backends.local.process import end_group, start_group
+from mlp.errors import MlpError, RunCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
+    from types import FrameType, TracebackType
 
-    from mlp.backends.local.preparation import Prepared
+    from mlp.backends.local.execution import Execution
 
-__all__ = ["EndedRun", "LocalRun"]
+__all__ = ["EndedRun", "LocalRun", "cancel_with_us"]
 
 _CHUNK: Final = 65536
 _BETWEEN_LOOKS: Final = 0.1
@@ -54,27 +59,29 @@ class EndedRun:
 class LocalRun:
     """A run in the background. The interpreter waits for it at its end; interrupted in that, it cancels the run.
 
+    Its data and its environment are brought in the background too. What is wrong with them is in `error` and in the
+    logs, and the run's status is FAILED.
+
     Args:
-        run_id: What the run is known by.
-        preparation: Brings the project; left when the run has ended.
+        execution: The run. Mistakes that can be seen at once are raised here.
     """
 
-    def __init__(self, run_id: str, preparation: AbstractContextManager[Prepared]) -> None:
-        self._run_id = run_id
-        self._preparation = preparation
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._process: subprocess.Popen[bytes] | None = None
+        self._status = "SCHEDULED"
         self._cancelled = False
+        self._cancelled_at: int | None = None
+        self._changing = threading.Lock()
         self._ended = threading.Event()
-        prepared = preparation.__enter__()
-        try:
-            # A file without a name: it is gone when nobody can read it any more.
-            self._output = tempfile.TemporaryFile(prefix="mlp-")  # noqa: SIM115 -- closed with the object
-            self._process = start_group(prepared, stdin=subprocess.DEVNULL, output=self._output)
-        except BaseException as error:
-            preparation.__exit__(type(error), error, error.__traceback__)
-            raise
+        self._error: BaseException | None = None
+        # A file without a name: it is gone when nobody can read it any more.
+        self._output = tempfile.TemporaryFile(prefix="mlp-")  # noqa: SIM115 -- closed with the object
+        execution.__enter__()
+        self._run_id = execution.run_id
         _under_way.add(self)
         # Not a daemon: the interpreter joins it, so a program that starts runs and ends does not lose them.
-        threading.Thread(target=self._await, name=f"mlp-run-{run_id}").start()
+        threading.Thread(target=self._live, name=f"mlp-run-{self._run_id}").start()
 
     @property
     def run_id(self) -> str:
@@ -83,28 +90,34 @@ class LocalRun:
 
     @property
     def exit_status(self) -> int | None:
-        """The command's exit status, -n if signal n ended it; None while it runs."""
-        return self._process.returncode if self._ended.is_set() else None
+        """The command's exit status, -n if signal n ended it; None while it runs, and if it was never started."""
+        return self._process.returncode if self._ended.is_set() and self._process is not None else None
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the command was never started; None where it was, and where that is not known yet."""
+        return self._error
 
     def wait(self) -> bool:
         """Wait until the run has ended. True if it succeeded."""
         self._ended.wait()
-        return self.get_status() == "FINISHED"
+        return self._status == "FINISHED"
 
     def get_status(self) -> str:
-        """RUNNING, FINISHED, FAILED or KILLED."""
-        if not self._ended.is_set():
-            return "RUNNING"
-        if self._process.returncode == 0:
-            return "FINISHED"
-        return "KILLED" if self._cancelled else "FAILED"
+        """SCHEDULED while its data and environment are brought, then RUNNING, FINISHED, FAILED or KILLED."""
+        return self._status
 
     def cancel(self) -> None:
         """End every process of the run and wait until that is done: SIGTERM, and SIGKILL ten seconds later."""
-        if not self._ended.is_set():
-            self._cancelled = True
-            end_group(self._process)
-            self._ended.wait()
+        with self._changing:
+            process = self._process
+            if not self._ended.is_set():
+                self._cancelled = True
+                self._cancelled_at = time.time_ns() // 1_000_000
+                self._execution.stop.set()
+        if process is not None and not self._ended.is_set():
+            end_group(process)
+        self._ended.wait()
 
     def logs(self, *, follow: bool = False) -> Iterator[str]:
         """The lines that the command wrote to either output.
@@ -126,13 +139,50 @@ class LocalRun:
         if rest:
             yield rest.decode(errors="replace")
 
-    def _await(self) -> None:
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the command wrote."""
+        last = LastLines()
+        size = os.fstat(self._output.fileno()).st_size
+        last.add(os.pread(self._output.fileno(), _CHUNK, max(0, size - _CHUNK)).decode(errors="replace"))
+        return last()
+
+    def _live(self) -> None:
+        try:
+            status = self._run()
+        except BaseException as error:  # noqa: BLE001 -- a thread has nobody to raise to: it is told by `error`
+            self._error = error
+            status = "KILLED" if self._cancelled and isinstance(error, RunCancelled) else "FAILED"
+            self._tell(error)
+        try:
+            self._execution.finish(status, told_to_end=self._cancelled_at)
+            self._execution.__exit__(None, None, None)
+        except BaseException as error:  # noqa: BLE001 -- as above
+            self._error = self._error or error
+            self._tell(error)
+        finally:
+            self._status = status
+            self._ended.set()
+            _under_way.discard(self)
+
+    def _run(self) -> str:
+        command = self._execution.prepare()
+        with self._changing:
+            if self._cancelled:
+                raise RunCancelled(f"Run (ID '{self._run_id}') was cancelled before its command was started.")
+            self._process = start_group(command, stdin=subprocess.DEVNULL, output=self._output)
+            self._status = "RUNNING"
         try:
             self._process.wait()
         finally:
-            self._preparation.__exit__(None, None, None)
-            self._ended.set()
-            _under_way.discard(self)
+            if self._cancelled and command.end is not None:
+                command.end()
+        if self._cancelled:
+            return "KILLED"
+        return "FINISHED" if self._process.returncode == 0 else "FAILED"
+
+    def _tell(self, error: BaseException) -> None:
+        said = str(error) if isinstance(error, MlpError) else f"{type(error).__name__}: {error}"
+        os.write(self._output.fileno(), f"Error: {said}\n".encode())
 
     def __del__(self) -> None:
         if hasattr(self, "_output"):
@@ -142,7 +192,46 @@ class LocalRun:
 _under_way: WeakSet[LocalRun] = WeakSet()
 
 
+def cancel_with_us() -> None:
+    """From now on, whatever ends this process early cancels its runs first: SIGTERM, SIGHUP, an uncaught Ctrl-C.
+
+    Signals that somebody else handles stay theirs.
+    """
+    global _prepared  # noqa: PLW0603 -- handlers belong to the process, and so does this
+    if _prepared or threading.current_thread() is not threading.main_thread():
+        return
+    _prepared = True
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _leave)
+    before = sys.excepthook
+
+    def after_ctrl_c(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        before(kind, error, traceback)
+        if issubclass(kind, KeyboardInterrupt):
+            _cancel_all()
+
+    sys.excepthook = after_ctrl_c
+
+
+_prepared = False
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    # In a thread: this one may hold a lock that cancelling needs. The interpreter waits for it, and for the runs.
+    threading.Thread(target=_cancel_all, name="mlp-cancel").start()
+    sys.exit(128 + number)
+
+
 @atexit.register
 def _cancel_all() -> None:
-    for run in list(_under_way):
-        run.cancel()
+    threads = [threading.Thread(target=run.cancel) for run in list(_under_way)]
+    try:
+        for thread in threads:
+            thread.start()
+    except RuntimeError:  # the interpreter ends and starts no more threads: one after the other, then
+        for run in list(_under_way):
+            run.cancel()
+        return
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,112 @@
+"""A run's record in the tracking store: what goes in when it begins. How it is kept there is mlp.tracking's business.
+
+Without a store there is no record: the run has an ID of its own then, and everything else works.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlp.backends.local.preparation import Known
+    from mlp.backends.local.request import Request
+
+__all__ = ["PARENT", "Record", "begin"]
+
+PARENT: Final = "MLP_RUN_ID"
+"""The variable by which a run that a project starts finds its parent. MLflow's own is gone once it was resumed."""
+
+_log = logging.getLogger(__name__)
+
+
+class Record(Protocol):
+    """What a run needs of its record."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's ID."""
+
+    def environment(self) -> dict[str, str]:
+        """The variables by which the project's own code finds the record."""
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Add tags, or change them."""
+
+    def finish(self, status: str, *, told_to_end: int | None = None) -> str:
+        """Write how the run ended; returns what stands there in the end."""
+
+
+class _NoRecord:
+    """A run that nobody records."""
+
+    def __init__(self, run_id: str | None) -> None:
+        self.run_id: str = run_id or uuid.uuid4().hex
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        pass
+
+    def finish(self, status: str, *, told_to_end: int | None = None) -> str:  # noqa: ARG002 -- nothing is kept
+        return status
+
+
+def begin(request: Request, known: Known) -> Record:
+    """Create the run's record, or take up the one that was asked for.
+
+    Raises:
+        TrackingError: The store does not do it.
+        UsageError: The tracking URI cannot be one.
+    """
+    from mlp.tracking import RunRecord, connect, wanted_experiment  # noqa: PLC0415 -- neither import is needed before the project is known
+
+    tracking = connect(request.tracking_uri)
+    if tracking is None:
+        _log.info("Tracking is off: nothing is recorded. Set MLFLOW_TRACKING_URI to record runs.")
+        return _NoRecord(request.run_id)
+    wanted = wanted_experiment(os.environ, name=request.experiment_name, experiment_id=request.experiment_id)
+    parameters = {parameter.name: parameter.raw for parameter in known.invocation.parameters}
+    return RunRecord.begin(
+        tracking,
+        experiment_id=tracking.experiment(**wanted),
+        run_id=request.run_id,
+        run_name=request.run_name,
+        tags={**_tags(request, known), **request.tags},
+        parameters=parameters,
+        secrets=[parameters[name] for name in request.secrets if name in parameters],
+    )
+
+
+def _tags(request: Request, known: Known) -> dict[str, str]:
+    """MLflow's tags of a project's run, and the project's name, which MLflow does not keep."""
+    from mlp.source import provenance  # noqa: PLC0415
+    from mlp.tracking import default_user, names  # noqa: PLC0415
+
+    origin = provenance(known.location, known.resolution, known.directory)
+    tags = {
+        names.USER: default_user(),
+        names.SOURCE_NAME: origin.name,
+        names.SOURCE_TYPE: names.SOURCE_TYPE_PROJECT,
+        names.PROJECT_ENTRY_POINT: request.entry_point,
+        names.PROJECT_BACKEND: "local",
+        names.PROJECT_NAME: known.invocation.project_name,
+        names.GIT_COMMIT: origin.commit,
+        names.GIT_REPO_URL: origin.repository,
+        names.GIT_BRANCH: origin.branch,
+        names.PARENT_RUN_ID: _parent(),
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _parent() -> str | None:
+    """The run that this one is started in: of the program that calls us, or of the project whose code that is."""
+    if (mlflow := sys.modules.get("mlflow")) is not None and (active := mlflow.active_run()) is not None:
+        return str(active.info.run_id)
+    return os.environ.get(PARENT) or os.environ.get("MLFLOW_RUN_ID") or None
