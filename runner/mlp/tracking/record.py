@@ -34,6 +34,7 @@ class RunRecord:
         run_id: The run's id.
         experiment_id: The experiment that it belongs to.
         run_name: Its name: the one that was given, or the one that MLflow made up.
+        artifact_uri: Where its artifacts go.
         tracking: The store.
     """
 
@@ -43,6 +44,7 @@ class RunRecord:
         self.run_id = run.info.run_id
         self.experiment_id = run.info.experiment_id
         self.run_name = run.info.run_name
+        self.artifact_uri: str | None = run.info.artifact_uri
         self._secrets = tuple(secrets)
         self._lock = threading.Lock()
         self._ended: str | None = None

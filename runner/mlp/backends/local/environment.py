@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlp.backends.local.container import Engine
-    from mlp.environment import Specification
+    from mlp.environment import BuiltEnvironment, Specification
     from mlp.project import Environment
 
 __all__ = ["MANAGER", "Command", "Surroundings", "choose"]
@@ -70,14 +70,14 @@ class Surroundings:
     engine: Engine | None = None
     container: Environment | None = None
 
-    def provide(self, stop: threading.Event) -> Path | None:
+    def provide(self, stop: threading.Event) -> BuiltEnvironment | None:
         """Build the environment, or find it built.
 
         Args:
             stop: Set when it is not wanted any more.
 
         Returns:
-            The script that activates it; None for the current environment and for containers.
+            None for the current environment and for containers.
 
         Raises:
             PreparationError: It cannot be built.
@@ -88,10 +88,13 @@ class Surroundings:
         from mlp.backends.local.progress import Progress  # noqa: PLC0415
         from mlp.environment import EnvironmentCache  # noqa: PLC0415
 
-        progress = Progress("Building the environment")
-        built = EnvironmentCache.default().ensure(self.specification, cancelled=stop, progress=progress.step)
-        _log.info("Environment %s %s", built.path, "was built" if built.built else "exists already")
-        return built.activate
+        cache = EnvironmentCache.default()
+        if cache.find(self.specification) is None:
+            _log.info("=== Creating %s for %s ===", self.specification.name, self.specification.file)
+        progress = Progress("Environment")
+        built = cache.ensure(self.specification, cancelled=stop, progress=progress.step)
+        _log.info("Environment %s %s", built.path, "was built" if built.built else "already exists")
+        return built
 
     def command(
         self,
@@ -100,6 +103,7 @@ class Surroundings:
         directory: Path,
         run_id: str,
         record: Mapping[str, str],
+        artifact_uri: str | None,
         activate: Path | None,
         docker_args: Mapping[str, str | bool],
         paths: tuple[Path, ...],
@@ -111,7 +115,8 @@ class Surroundings:
             directory: The project's directory.
             run_id: The run's ID.
             record: The variables that lead to the run's record.
-            activate: What `provide` gave.
+            artifact_uri: Where the run's artifacts go.
+            activate: The script that activates the environment that `provide` gave.
             docker_args: Further options for the container engine.
             paths: Files and directories of parameters, which a container has to see.
         """
@@ -121,22 +126,23 @@ class Surroundings:
         if self.engine is not None and self.container is not None:
             from mlp.backends.local.container import container_arguments, end_container  # noqa: PLC0415
 
-            engine, name = self.engine, f"mlp-{run_id}"
+            engine = self.engine
             contained = container_arguments(
                 engine,
                 environment=self.container,
                 directory=directory,
-                name=name,
+                name=f"mlp-{run_id}",
                 command=text,
                 variables=own,
                 docker_args=docker_args,
                 paths=paths,
+                artifact_uri=artifact_uri,
             )
             return Command(
-                tuple(contained.arguments),
+                contained.arguments,
                 directory,
                 {**os.environ, **contained.variables},
-                end=lambda: end_container(engine, name),
+                end=lambda: end_container(engine, contained.name),
             )
         if activate is not None:
             # On a line of its own: the command may begin with a comment. 126: found, and not executable.
@@ -169,7 +175,7 @@ def choose(environment: Environment, manager: str | None, directory: Path) -> Su
             return Surroundings(manager)
         case "docker" if manager == "local":
             _log.info("docker_env is not used with --env-manager local, apart from its variables.")
-            return Surroundings(manager, variables=_declared(environment))
+            return Surroundings(manager, variables=_variables(environment))
         case "docker":
             return _container(environment, manager)
         case _ if manager == "local":
@@ -191,7 +197,7 @@ def _container(environment: Environment, manager: str | None) -> Surroundings:
     from mlp.backends.local.container import find_engine  # noqa: PLC0415
     from mlp.tracking import names  # noqa: PLC0415
 
-    _declared(environment)
+    _variables(environment)  # one that is missing is told before an engine is looked for
     return Surroundings(
         manager,
         tags={names.PROJECT_ENV: "docker", names.DOCKER_IMAGE_URI: environment.image or ""},
@@ -200,13 +206,9 @@ def _container(environment: Environment, manager: str | None) -> Surroundings:
     )
 
 
-def _declared(environment: Environment) -> dict[str, str]:
-    """The pairs that docker_env.environment sets. What it copies from this machine is there already."""
-    copied = [entry for entry in environment.variables if isinstance(entry, str)]
-    for name in copied:
-        if name not in os.environ:
-            raise UsageError(
-                f"This project expects the {copied} environment variables to be set on the machine running the "
-                f"project, but {name} was not set. Please ensure all expected environment variables are set"
-            )
-    return dict(entry for entry in environment.variables if not isinstance(entry, str))
+def _variables(environment: Environment) -> dict[str, str]:
+    """What docker_env.environment sets and copies."""
+    from mlp.backends.local.container import copied_variables  # noqa: PLC0415
+
+    pairs = dict(entry for entry in environment.variables if not isinstance(entry, str))
+    return {**copied_variables(environment, os.environ), **pairs}

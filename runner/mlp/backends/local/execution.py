@@ -21,11 +21,11 @@ from mlp.errors import RunCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
     from mlp.backends.local.preparation import Known
     from mlp.backends.local.request import Request
+    from mlp.environment import BuiltEnvironment
 
 __all__ = ["Execution"]
 
@@ -86,10 +86,11 @@ class Execution:
         """
         if tags := self._surroundings.tags:
             self._record.set_tags(tags)
-        activate: list[Path | None] = [None]
+        built: list[BuiltEnvironment] = []
 
         def environment() -> None:
-            activate[0] = self._surroundings.provide(self.stop)
+            if (provided := self._surroundings.provide(self.stop)) is not None:
+                built.append(provided)
 
         record = self._record.environment()
         tasks: list[Callable[[], None]] = self._known.downloads.tasks(
@@ -98,12 +99,15 @@ class Execution:
         side_by_side([*tasks, environment], self.stop)
         if self.stop.is_set():
             raise RunCancelled(f"Run (ID '{self.run_id}') was cancelled before its command was started.")
+        for provided in built:
+            self._cleaning.enter_context(provided.hold())
         command = self._surroundings.command(
             self._known.invocation.command,
             directory=self._known.directory,
             run_id=self.run_id,
             record={**record, PARENT: self.run_id},
-            activate=activate[0],
+            artifact_uri=self._record.artifact_uri,
+            activate=built[0].activate if built else None,
             docker_args=self.request.docker_args,
             paths=self._known.local_paths(),
         )

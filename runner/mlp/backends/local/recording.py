@@ -32,6 +32,10 @@ class Record(Protocol):
     def run_id(self) -> str:
         """The run's ID."""
 
+    @property
+    def artifact_uri(self) -> str | None:
+        """Where its artifacts go."""
+
     def environment(self) -> dict[str, str]:
         """The variables by which the project's own code finds the record."""
 
@@ -47,6 +51,7 @@ class _NoRecord:
 
     def __init__(self, run_id: str | None) -> None:
         self.run_id: str = run_id or uuid.uuid4().hex
+        self.artifact_uri: str | None = None
 
     def environment(self) -> dict[str, str]:
         return {}
