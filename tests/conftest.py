@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.servers.conda_channel",
     "tests.servers.podman",
     "tests.servers.mlflow_server",
+    "tests.servers.seaweedfs",
 ]

@@ -1,0 +1,15 @@
+"""Where data comes from: object stores, Databricks, web servers, MLflow's artifacts, this machine.
+
+`is_remote` and `destination` say from a URI's text alone whether something has to be downloaded and where it will lie;
+`download` brings it, checked and whole; `download_artifacts` is MLflow's function of that name. Each scheme is a module
+of its own under mlp.data.schemes, imported when the first such URI is met, so that importing this costs nothing.
+"""
+
+from __future__ import annotations
+
+from mlp.data.address import destination, is_remote
+from mlp.data.artifacts import download_artifacts
+from mlp.data.downloading import download
+from mlp.data.files import Progress
+
+__all__ = ["Progress", "destination", "download", "download_artifacts", "is_remote"]

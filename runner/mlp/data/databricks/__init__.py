@@ -1,0 +1,1 @@
+"""The two APIs by which a Databricks workspace gives files."""

@@ -1,0 +1,74 @@
+"""``runs:/ID/path``: an artifact of a run, wherever the tracking store says that its artifacts lie.
+
+The store is asked once; everything else is for the scheme of the place that it names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from mlp.data.address import Address, parse
+from mlp.data.registry import open_origin as open_any
+from mlp.errors import (
+    DataAccessDenied,
+    DataInvalid,
+    DataNotFound,
+    DataUnavailable,
+    TrackingDenied,
+    TrackingError,
+    TrackingNotFound,
+    TrackingUnavailable,
+    UsageError,
+)
+from mlp.tracking import get_run
+
+if TYPE_CHECKING:
+    from mlp.data.origin import Context, Origin
+
+__all__ = ["below", "follow", "open_origin"]
+
+
+def open_origin(address: Address, context: Context) -> Origin:
+    """The way to where the run's artifacts lie."""
+    return open_any(follow(address, context), context)
+
+
+def follow(address: Address, context: Context) -> Address:
+    """Where the artifact of a run really lies.
+
+    Raises:
+        DataInvalid: The URI names no run.
+        DataNotFound: There is no such run.
+        DataError: The tracking store could not be asked.
+    """
+    run_id, _, path = address.path.partition("/")
+    if address.host or not run_id:
+        raise DataInvalid(f"{address.shown} names no run. Write runs:/RUN_ID/path.")
+    try:
+        root = get_run(run_id, uri=context.tracking_uri).info.artifact_uri
+    except TrackingNotFound as error:
+        raise DataNotFound(f"There is no {address.shown}: {error}") from None
+    except TrackingDenied as error:
+        raise DataAccessDenied(f"{address.shown} cannot be looked up: {error}") from None
+    except TrackingUnavailable as error:
+        raise DataUnavailable(f"{address.shown} cannot be looked up: {error}") from None
+    except (TrackingError, UsageError) as error:
+        raise DataInvalid(f"{address.shown} cannot be looked up: {error}") from None
+    if not root:
+        raise DataNotFound(f"The tracking store does not say where the artifacts of {address.shown} lie.")
+    return below(root, path.strip("/"))
+
+
+def below(root: str, path: str) -> Address:
+    """The address of something below an artifact location, which may be a bare path of this machine."""
+    if "://" not in root and not root.startswith(("file:/", "dbfs:/", "mlflow-artifacts:/", "models:/")):
+        root = Path(root).absolute().as_uri()
+    address = parse(root)
+    if not path:
+        return address
+    # A path is percent-encoded where the location is a URL, and stands as it is everywhere else.
+    base, mark, query = root.partition("?") if address.scheme in {"http", "https"} else (root, "", "")
+    encoded = quote(path) if address.scheme in {"http", "https", "file"} else path
+    return parse(f"{base.rstrip('/')}/{encoded}{mark}{query}")
