@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mlp.tracking import names
 from mlp.tracking.connecting import connect, wanted_experiment
+from mlp.tracking.credentials import ServerAccess
 from mlp.tracking.entities import FileInfo, Metric, Run, RunData, RunInfo
 from mlp.tracking.reading import get_metric_history, get_run, list_artifacts, search_runs
 from mlp.tracking.record import RunRecord, default_user
@@ -21,6 +22,7 @@ __all__ = [
     "RunData",
     "RunInfo",
     "RunRecord",
+    "ServerAccess",
     "Tracking",
     "connect",
     "default_user",

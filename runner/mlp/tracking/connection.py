@@ -11,8 +11,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from mlp.errors import TrackingDenied, TrackingError, TrackingNotFound
-from mlp.tracking.credentials import Tls, spellings
+from mlp.errors import TrackingDenied, TrackingError, TrackingNotFound, UsageError
+from mlp.tracking.credentials import ServerAccess, Tls, spellings
 from mlp.tracking.retrying import Patience, Unanswered, persist
 from mlp.tracking.store import Refused
 
@@ -59,23 +59,30 @@ class Connection:
             secrets: What must not appear in messages.
             variables: The environment, for MLflow's settings.
         """
-        self._base = server.rstrip("/") + API
+        self._server = server.rstrip("/")
+        self._base = self._server + API
         self._shown = shown
         self._authenticate = authenticate
         self._tls = tls
         self._secrets = sorted({text for secret in secrets for text in spellings(secret)}, key=len, reverse=True)
-        self._timeout = float(variables.get("MLFLOW_HTTP_REQUEST_TIMEOUT") or READ_TIMEOUT)
+        self._timeout = _seconds(variables, "MLFLOW_HTTP_REQUEST_TIMEOUT", READ_TIMEOUT)
         self._workspace = variables.get("MLFLOW_WORKSPACE", "").strip()
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
         self._has_answered = False
 
     @property
+    def access(self) -> ServerAccess:
+        """How to reach the server without us, as of now: credentials may be renewed."""
+        workspace = {"X-MLFLOW-WORKSPACE": self._workspace} if self._workspace else {}
+        return ServerAccess(self._server, {**workspace, **self._authenticate()}, self._tls)
+
+    @property
     def patience(self) -> Patience:
         """How long failing requests are worth repeating."""
         return LATER if self._has_answered else AT_FIRST
 
-    def get(self, path: str, **query: str | int) -> dict[str, Any]:
+    def get(self, path: str, query: Mapping[str, str | int]) -> dict[str, Any]:
         """Read, again and again if need be."""
         return persist(lambda: self.once("GET", path, query=query), self.patience)
 
@@ -263,6 +270,17 @@ def _causes(error: BaseException) -> Iterable[BaseException]:
         if not isinstance(inner, BaseException):
             inner = current.args[0] if current.args and isinstance(current.args[0], BaseException) else None
         current = inner or current.__cause__ or current.__context__
+
+
+def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
+    text = variables.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise UsageError(f"{name} is '{text}', which is no number of seconds.") from None
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"{name} is '{text}': it must be more than 0 seconds.")
+    return seconds
 
 
 def _wanted_pause(response: requests.Response) -> float:

@@ -19,7 +19,7 @@ from mlp.tracking.names import ENV_PASSWORD, ENV_USERNAME
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Credentials", "Tls", "without_user"]
+__all__ = ["Credentials", "ServerAccess", "Tls", "spellings", "without_user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,21 @@ class Tls:
             if file is not None and not Path(file).exists():
                 raise UsageError(f"MLFLOW_TRACKING_{name}_CERT_PATH names {file}, and there is no such file.")
         return cls(verify=not insecure if authorities is None else authorities, certificate=certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccess:
+    """How a server is reached, for those who fetch artifacts through it.
+
+    Attributes:
+        url: Its address, without credentials.
+        headers: What every request must carry. Empty: nothing, and ~/.netrc may be asked.
+        tls: Whom to believe.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    tls: Tls
 
 
 def without_user(uri: str) -> tuple[str, Credentials]:

@@ -7,11 +7,13 @@ Translates between our words and the API's JSON. How requests are sent, and what
 
 from __future__ import annotations
 
+import contextlib
+import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from mlp.errors import TrackingError, TrackingNotFound
-from mlp.tracking.entities import FileInfo, Metric, Run, metric_from_json
+from mlp.tracking.entities import KILLED, FileInfo, Metric, Run, metric_from_json
 from mlp.tracking.names import UID, USER
 from mlp.tracking.retrying import persist
 from mlp.tracking.store import SEARCH_RESULTS, Experiment, Tracking
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mlp.tracking.connection import Connection
+    from mlp.tracking.credentials import ServerAccess
 
 __all__ = ["RestTracking"]
 
@@ -42,6 +45,10 @@ class RestTracking(Tracking):
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), **self._variables}
+
+    @property
+    def access(self) -> ServerAccess:
+        return self._connection.access
 
     def close(self) -> None:
         self._connection.close()
@@ -67,10 +74,17 @@ class RestTracking(Tracking):
             may_exist = True
             return Run.from_json(self._connection.once("POST", "runs/create", body=body)["run"])
 
-        return persist(create, self._connection.patience)
+        try:
+            return persist(create, self._connection.patience)
+        except (KeyboardInterrupt, SystemExit):
+            # It may be there although its answer never came, and nobody else would end it.
+            with contextlib.suppress(TrackingError):
+                if found := self._find(experiment_id, uid):
+                    self.update_run(found.info.run_id, status=KILLED, end_time=time.time_ns() // 1_000_000)
+            raise
 
     def get_run(self, run_id: str) -> Run:
-        return Run.from_json(self._connection.get("runs/get", run_id=run_id)["run"])
+        return Run.from_json(self._connection.get("runs/get", {"run_id": run_id})["run"])
 
     def update_run(
         self, run_id: str, *, status: str | None = None, end_time: int | None = None, run_name: str | None = None
@@ -125,21 +139,21 @@ class RestTracking(Tracking):
         return Run.from_json(runs[0]) if runs else None
 
     def _pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        page = self._connection.get(path, **query)
+        page = self._connection.get(path, query)
         yield page
         while token := page.get("next_page_token"):
-            page = self._connection.get(path, **query, page_token=token)
+            page = self._connection.get(path, {**query, "page_token": token})
             yield page
 
     def _experiment_by_name(self, name: str) -> Experiment | None:
         try:
-            answer = self._connection.get("experiments/get-by-name", experiment_name=name)
+            answer = self._connection.get("experiments/get-by-name", {"experiment_name": name})
         except TrackingNotFound:
             return None
         return _experiment(answer["experiment"])
 
     def _experiment_by_id(self, experiment_id: str) -> Experiment:
-        return _experiment(self._connection.get("experiments/get", experiment_id=experiment_id)["experiment"])
+        return _experiment(self._connection.get("experiments/get", {"experiment_id": experiment_id})["experiment"])
 
     def _create_experiment(self, name: str) -> Experiment:
         try:

@@ -16,6 +16,7 @@ from mlp.tracking.names import ENV_TRACKING_URI
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mlp.tracking.credentials import ServerAccess
     from mlp.tracking.entities import FileInfo, Metric, Run
 
 __all__ = ["Experiment", "Refused", "Tracking"]
@@ -117,6 +118,11 @@ class Tracking(ABC):
     def environment(self) -> dict[str, str]:
         """The variables by which a project's command reaches the same store."""
         return {ENV_TRACKING_URI: self.uri}
+
+    @property
+    def access(self) -> ServerAccess | None:
+        """How to ask the server for what this class does not know, such as artifacts. None: there is no server."""
+        return None
 
     @abstractmethod
     def close(self) -> None:
