@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import AuthenticationFailed, MlpError, SourceInvalid, SourceNotFound, SourceUnavailable
+from mlp.source.location import host_name, transport
 from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
@@ -24,20 +25,27 @@ class _Case:
     pattern: re.Pattern[str]
     error: Callable[[str], MlpError]
     message: str
-    """Has the fields ``uri``, ``said`` (the line of Git's that tells) and ``authenticate`` (the way out)."""
+    """Has the fields ``uri``, ``said`` (the line of Git's that tells), ``scan`` (the command that shows an SSH server's
+    keys) and ``authenticate`` (the way out)."""
 
 
 def _case(pattern: str, error: Callable[[str], MlpError], message: str) -> _Case:
     return _Case(re.compile(pattern, re.IGNORECASE), error, message)
 
 
-# The first that matches tells: ssh says "Permission denied" and then Git that the remote end hung up.
-_CASES: Final = (
+# We and the server do not trust each other: no other way to ask would help.
+_OF_TRUST: Final = (
     _case(
-        r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|No \S+ host key is known for",
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         AuthenticationFailed,
         "The server of {uri} does not have the host key that known_hosts expects ({said}). If the server's key was "
         "changed on purpose, put the new one into known_hosts; if not, somebody may be in between.",
+    ),
+    _case(
+        r"No \S+ host key is known for|Host key verification failed",
+        AuthenticationFailed,
+        "Nothing in known_hosts says that the server of {uri} is the right one ({said}). Add its host key, which "
+        "`{scan}` shows, after comparing it with the fingerprints that the server's owner publishes.",
     ),
     _case(
         r"could not read (Username|Password) for",
@@ -46,7 +54,7 @@ _CASES: Final = (
         "{authenticate}",
     ),
     _case(
-        r"Authentication failed for|requested URL returned error: 40[137]|HTTP Basic: Access denied"
+        r"Authentication failed for|requested URL returned error: 40[13]|HTTP Basic: Access denied"
         r"|Invalid credentials",
         AuthenticationFailed,
         "The Git server refused the credentials for {uri} ({said}). {authenticate}",
@@ -59,8 +67,20 @@ _CASES: Final = (
     _case(
         r"certificate|SSL peer|self.signed",
         AuthenticationFailed,
-        "The server of {uri} could not prove who it is ({said}).",
+        "The server of {uri} could not prove who it is ({said}). If an authority of your own has signed its "
+        "certificate, name that authority's file in GIT_SSL_CAINFO or SSL_CERT_FILE.",
     ),
+    _case(
+        r"Received HTTP code 407 from proxy|CONNECT tunnel failed, response 407|requested URL returned error: 407",
+        AuthenticationFailed,
+        "The proxy on the way to {uri} wants other credentials ({said}). They belong into the variable that names the "
+        "proxy (HTTPS_PROXY, http_proxy).",
+    ),
+)
+
+# The first that matches tells: ssh says "Permission denied" and then Git that the remote end hung up.
+_CASES: Final = (
+    *_OF_TRUST,
     _case(
         r"transport '[^']*' not allowed|protocol '[^']*' is not supported|remote helper .* aborted"
         r"|Unable to find remote|strange (hostname|pathname)|is not a valid remote|unable to parse URL",
@@ -115,13 +135,21 @@ def diagnose(stderr: str, *, uri: str, way_to_authenticate: str) -> MlpError:
     for case in _CASES:
         if match := case.pattern.search(stderr):
             said = _line_of(stderr, match.start())
-            return case.error(case.message.format(uri=redact(uri), said=redact(said), authenticate=way_to_authenticate))
+            fields = {"uri": redact(uri), "said": redact(said), "scan": _scan(uri), "authenticate": way_to_authenticate}
+            return case.error(case.message.format(**fields))
     return SourceUnavailable(_UNAVAILABLE.format(uri=redact(uri), said=redact(_telling_line(stderr))))
+
+
+def _scan(uri: str) -> str:
+    """The command that shows the keys of the server of a repository that is reached by SSH."""
+    host = transport(uri)[1]
+    port = host.rpartition(":")[2] if "://" in uri and host[-1:] != "]" and ":" in host else ""
+    return f"ssh-keyscan {f'-p {port} ' if port else ''}{host_name(uri)}"
 
 
 def refused_object(stderr: str) -> bool:
     """Whether a server that is well and lets us in refuses to serve in this way, so that another way may work."""
-    return _REFUSED_OBJECT.search(stderr) is not None and not any(case.pattern.search(stderr) for case in _CASES[:5])
+    return _REFUSED_OBJECT.search(stderr) is not None and not any(case.pattern.search(stderr) for case in _OF_TRUST)
 
 
 def version_not_found(version: str, uri: str, why: str) -> SourceNotFound:

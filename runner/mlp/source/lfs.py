@@ -38,6 +38,10 @@ _FILTER: Final = (
     *("-c", "filter.lfs.process=git-lfs filter-process"),
     *("-c", "filter.lfs.smudge=git-lfs smudge -- %f"),
     *("-c", "filter.lfs.required=true"),
+    # Its own defaults try for minutes, also where credentials are missing; and it would leave hooks behind.
+    *("-c", "lfs.transfer.maxRetries=3"),
+    *("-c", "lfs.transfer.maxRetryDelay=3"),
+    *("-c", "core.hooksPath=/dev/null"),
 )
 _MISSING: Final = re.compile(r"object does not exist|\[404\]|repository or object not found", re.IGNORECASE)
 _REFUSED: Final = re.compile(

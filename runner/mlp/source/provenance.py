@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from mlp.source import program
 from mlp.source.access import own_environment
 from mlp.source.location import transport
-from mlp.source.redaction import redact
+from mlp.source.redaction import without_user
 
 if TYPE_CHECKING:
     from mlp.source.location import Location
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Provenance", "provenance"]
 
 _TIMEOUT: Final = 30.0
-_HTTP_USER: Final = re.compile(r"(?<=^http://)[^/@]*@|(?<=^https://)[^/@]*@", re.IGNORECASE)
 _BRANCH: Final = "refs/heads/"
 
 
@@ -58,7 +56,7 @@ def provenance(location: Location, resolution: Resolution | None, directory: Pat
         directory: Where the project lies now; looked at where the project is used in place.
     """
     if location.kind == "archive":
-        return Provenance(_with(_shown(location.uri), location.subdirectory))
+        return Provenance(_with(without_user(location.uri), location.subdirectory))
     if location.kind == "directory":
         here = _in_place(location.directory)
         # A version of it is a clone of the repository around it; what HEAD holds does not matter then.
@@ -69,7 +67,9 @@ def provenance(location: Location, resolution: Resolution | None, directory: Pat
     if work_tree := _work_tree(location.uri):
         name = _with(f"file://{work_tree}", location.subdirectory)
         return Provenance(name, _first_remote(work_tree), commit, branch)
-    return Provenance(_with(_shown(location.uri), location.subdirectory), _shown(location.uri), commit, branch)
+    return Provenance(
+        _with(without_user(location.uri), location.subdirectory), without_user(location.uri), commit, branch
+    )
 
 
 def _branch(resolution: Resolution) -> str | None:
@@ -99,7 +99,7 @@ def _in_place(directory: Path) -> Provenance:
 
 def _first_remote(place: Path) -> str | None:
     lines = _ask(place, "config", "--local", "--get-regexp", r"^remote\..*\.url$")
-    return _shown(lines[0].partition(" ")[2]) if lines else None
+    return without_user(lines[0].partition(" ")[2]) if lines else None
 
 
 def _ask(place: Path, *arguments: str) -> list[str]:
@@ -115,8 +115,3 @@ def _ask(place: Path, *arguments: str) -> list[str]:
 
 def _with(uri: str, subdirectory: str) -> str:
     return f"{uri}#{subdirectory}" if subdirectory else uri
-
-
-def _shown(uri: str) -> str:
-    """An address without credentials: what stands before the host means nothing to others over HTTP."""
-    return redact(_HTTP_USER.sub("", uri))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["redact"]
+__all__ = ["redact", "without_user"]
 
 # A user name of this form is an access token: many servers take `https://TOKEN@host/…`.
 _TOKEN: Final = re.compile(r"(?:gh[a-z]_|github_pat_|glpat-|x-token-auth|x-oauth-basic).*|.{20,}")
@@ -17,10 +17,16 @@ _SECRET_IN_QUERY: Final = re.compile(
     r"(?P<key>[?&;](?:sig|[^=&\s]*(?:token|password|passwd|secret|api_?key|signature)[^=&\s]*)=)[^&\s#'\"]+",
     re.IGNORECASE,
 )
+_HTTP_USER: Final = re.compile(r"(?<=^http://)[^/@]*@|(?<=^https://)[^/@]*@", re.IGNORECASE)
 _USER_INFO: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s'\"]+)@")
 # A password with an unescaped slash: what follows the colon is then no port.
 _BROKEN_USER_INFO: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s:@]+:(?!\d+(?:/|\s|$))[^\s'\"]*@")
 _SCP_PASSWORD: Final = re.compile(r"(?<![\w/])[^\s:@/'\"]+:[^\s@/'\"]+@(?=[\w\[][\w.\-:\[\]]*:)")
+
+
+def without_user(uri: str) -> str:
+    """An address without credentials: over HTTP what stands before the host means something to one user only."""
+    return redact(_HTTP_USER.sub("", uri))
 
 
 def redact(text: str) -> str:

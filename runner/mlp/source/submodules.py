@@ -8,17 +8,17 @@ does anything connect. Credentials go to the project's own host alone, whatever 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from mlp.errors import SourceInvalid
 from mlp.source.bringing import clear
 from mlp.source.diagnosis import refused_object
-from mlp.source.location import host_name
-from mlp.source.redaction import redact
+from mlp.source.location import host_name, transport
+from mlp.source.redaction import redact, without_user
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlp.source.session import Session
 
 __all__ = ["bring_submodules"]
@@ -45,7 +45,12 @@ def bring_submodules(session: Session, work_tree: Path, *, subdirectory: str = "
         return
     if depth >= _DEEPEST:
         raise SourceInvalid(f"The submodules of {redact(session.uri)} are nested more than {_DEEPEST} deep.")
+    base = _base(session) if depth == 0 else None
+    if base is not None:
+        session.run("remote", "set-url", "origin", base, within=work_tree)
     session.run("submodule", "--quiet", "init", "--", *_literal(paths), within=work_tree)
+    if base is not None:
+        session.run("remote", "set-url", "origin", session.uri, within=work_tree)
     if session.access.isolated:
         for name, uri in _registered(session, work_tree).items():
             _permit(session, name, uri)
@@ -71,6 +76,25 @@ def _wanted(path: str, subdirectory: str) -> bool:
         or not parent
         or f"{subdirectory}/".startswith(f"{parent}/")
     )
+
+
+def _base(session: Session) -> str | None:
+    """What relative addresses begin at, where that is another address than the repository's.
+
+    A clone of somebody's work tree has it for its origin, and beside it lie no submodules: they lie beside the
+    repository that the work tree is a clone of.
+    """
+    scheme, _ = transport(session.uri)
+    work_tree = Path(unquote(urlsplit(session.uri).path))
+    if session.access.isolated or scheme != "file" or not (work_tree / ".git").exists():
+        return None
+    outcome = session.attempt("config", "--local", "--get", "remote.origin.url", within=work_tree)
+    origin = outcome.stdout.decode(errors="surrogateescape").removesuffix("\n")
+    if not origin:
+        return None
+    # Git takes a path from where it is called.
+    is_path = transport(origin)[0] == "file" and "://" not in origin
+    return str((work_tree / origin).resolve()) if is_path else without_user(origin)
 
 
 def _literal(paths: list[str]) -> list[str]:

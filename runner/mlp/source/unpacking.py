@@ -2,7 +2,7 @@
 
 A name may lead out of the directory, a link too, on its own or through another one; a few kilobytes may claim to be a
 terabyte; a file may stand where another's directory has to be. All names are looked at before anything is written,
-sizes are counted while writing, and links are made last and then followed. Knows nothing of where the archive comes from.
+sizes are counted while writing, and links are made last and then followed. Knows nothing of where the archive is from.
 """
 
 from __future__ import annotations
