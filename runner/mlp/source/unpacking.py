@@ -116,14 +116,14 @@ def _members(opened: zipfile.ZipFile, shown: str, bounds: Bounds) -> list[_Membe
         raise _too_large(shown, bounds)
     members = [_Member(info, _path(info.filename, shown)) for info in infos]
     files: dict[PurePosixPath, _Member] = {}
-    directories: set[PurePosixPath] = set()
+    directories = {PurePosixPath()}
     for member in members:
         _check(member, shown)
         directories.update(member.path.parents)
         if member.is_directory:
             directories.add(member.path)
         elif member.path in files:
-            raise _invalid(shown, f"has two members called {member.info.filename}")
+            raise _invalid(shown, f"has two members called {member.path}")
         else:
             files[member.path] = member
     for path in sorted(directories & files.keys()):
