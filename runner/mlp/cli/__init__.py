@@ -30,6 +30,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    if "_MLP_COMPLETE" in os.environ:
+        from mlp.cli.completion import register  # noqa: PLC0415 -- only where a shell completes a word
+
+        register()
     try:
         result = application.main(args=arguments, prog_name=_program_name(), standalone_mode=False)
     except MlpError as error:

@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "logs": LazyCommand("mlp.cli.logs:command", "Print what a run wrote."),
     "wait": LazyCommand("mlp.cli.wait:command", "Wait until a run has ended."),
     "delete": LazyCommand("mlp.cli.delete:command", "Delete runs, and what they left in the cluster."),
+    "completion": LazyCommand("mlp.cli.completion:command", "Print what makes a shell complete mlp's words."),
 }
 
 
@@ -66,7 +67,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments name; suggest one where there is none."""
-        if args and args[0] not in self._lazy and not args[0].startswith("-"):
+        if args and args[0] not in self._lazy and not args[0].startswith("-") and not ctx.resilient_parsing:
             ctx.fail(self._unknown(args[0]))
         return super().resolve_command(ctx, args)
 

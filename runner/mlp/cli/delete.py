@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlp.cli.candidates import runs
 from mlp.cli.durations import DURATION
 from mlp.cli.place import place_options
 from mlp.errors import ClusterError, RunNotFound, WaitTimedOut
@@ -18,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=runs)
 @click.option("--wait", is_flag=True, help="Wait until the runs, their Jobs and their pods are gone.")
 @click.option("--timeout", type=DURATION, help="How long to wait for each at most, such as 90s or 2h.")
 @place_options

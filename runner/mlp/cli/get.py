@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlp.cli.candidates import runs
 from mlp.cli.output import age, output_option, print_objects
 from mlp.cli.place import place_options
 
@@ -19,7 +20,7 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=runs)
 @output_option("wide", "yaml", "json", "name")
 @place_options
 def command(name: str, *, place: Place, output: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlp.cli.candidates import runs
 from mlp.cli.place import place_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=runs)
 @click.option("-f", "--follow", is_flag=True, help="Go on, from before there is a pod until the run has ended.")
 @click.option(
     "-c",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mlp.cli.candidates import directories, entry_points, parameters
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -54,11 +56,12 @@ def project_options(function: Command) -> Command:
     They arrive as ``uri``, ``entry_point``, ``version`` and ``parameters``.
     """
     decorators = (
-        click.argument("uri", required=False),
+        click.argument("uri", required=False, shell_complete=directories),
         click.option(
             "-e",
             "--entry-point",
             metavar="NAME",
+            shell_complete=entry_points,
             help="An entry point of the MLproject file, or a .py or .sh file by its path in the project.  "
             "[default: main]",
         ),
@@ -70,6 +73,7 @@ def project_options(function: Command) -> Command:
             metavar="NAME=VALUE",
             multiple=True,
             callback=lambda _context, _option, given: parse_parameters(given),
+            shell_complete=parameters,
             help="A parameter of the entry point. Give the option once for each parameter.",
         ),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlp.cli.candidates import files
 from mlp.cli.durations import DURATION
 from mlp.cli.output import output_option, print_objects, reference
 from mlp.cli.parameters import project_options
@@ -30,6 +31,7 @@ Object = dict[str, Any]
     "--file",
     "file",
     metavar="FILE",
+    shell_complete=files,
     help="Submit the ProjectRuns in this YAML file; '-' is standard input. URI and the other options take precedence "
     "over what stands there.",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from mlp.cli.candidates import files
 from mlp.cli.errors import ExitStatus
 from mlp.cli.examples import examples
 from mlp.cli.parameters import project_options
@@ -39,6 +40,7 @@ _PROBLEM: Final = ("severity", "file", "line", "column", "message", "reason", "p
     "--file",
     "manifest",
     metavar="FILE",
+    shell_complete=files,
     help="Check the ProjectRuns in this YAML file; '-' is standard input. With a URI, they are held against the "
     "project there.",
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlp.cli.candidates import runs
 from mlp.cli.durations import DURATION
 from mlp.cli.place import place_options
 
@@ -16,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=runs)
 @click.option("--timeout", type=DURATION, help="How long to wait at most, such as 90s or 2h.")
 @click.option("--logs", is_flag=True, help="Print what the run writes, too.")
 @place_options

@@ -6,7 +6,7 @@ the tests get the same answer from it. See `mlp.project.files` for how the world
 
 from __future__ import annotations
 
-from mlp.project.entry_point import EntryPoint
+from mlp.project.entry_point import EntryPoint, is_script
 from mlp.project.environment import Environment
 from mlp.project.files import MappingFiles, Places, ProjectFiles, is_project_file
 from mlp.project.parameters import TYPES, Parameter, ResolvedParameter, expected_uri, no_such_path
@@ -27,5 +27,6 @@ __all__ = [
     "ResolvedParameter",
     "expected_uri",
     "is_project_file",
+    "is_script",
     "no_such_path",
 ]
