@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["LAST_LINES", "Echo", "LastLines"]
 
 LAST_LINES: Final = 20
+_OF_ERRORS: Final = 15
+"""Lines of the standard error that are kept at most, so that there is room for what was going on."""
 _LONGEST: Final = 500
 """Characters of one line that are kept."""
 _CHUNK: Final = 65536
@@ -58,11 +60,10 @@ class Echo:
     Attributes:
         output: The file descriptor for the command's standard output.
         error: The same for its standard error.
-        last_lines: The last lines of both.
     """
 
     def __init__(self) -> None:
-        self.last_lines = LastLines()
+        self._last = {"output": LastLines(), "error": LastLines()}
         self.output = self.error = -1
         self._threads: list[threading.Thread] = []
 
@@ -78,7 +79,7 @@ class Echo:
         for name, ours in (("output", sys.stdout), ("error", sys.stderr)):
             reading, writing = os.pipe()
             setattr(self, name, writing)
-            self._threads.append(threading.Thread(target=self._copy, args=(reading, ours), daemon=True))
+            self._threads.append(threading.Thread(target=_copy, args=(reading, ours, self._last[name]), daemon=True))
         return self
 
     def begin(self) -> None:
@@ -96,21 +97,27 @@ class Echo:
                 thread.start()
             thread.join(_PATIENCE)
 
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines: those of the standard error at the end, since the two arrive in no certain order."""
+        errors = self._last["error"]()[-_OF_ERRORS:]
+        return (*self._last["output"]()[-(LAST_LINES - len(errors)) :], *errors)
+
     def _close(self) -> None:
         for descriptor in (self.output, self.error):
             if descriptor >= 0:
                 os.close(descriptor)
         self.output = self.error = -1
 
-    def _copy(self, reading: int, ours: IO[str] | Any) -> None:  # noqa: ANN401 -- whatever stands in for sys.stdout
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        with os.fdopen(reading, "rb", buffering=0) as pipe:
-            while chunk := pipe.read(_CHUNK):
-                text = decoder.decode(chunk)
-                self.last_lines.add(text)
-                # Whoever reads our output may be gone; the command must not notice by a full pipe.
-                with suppress(OSError, ValueError, AttributeError):
-                    _write(ours, chunk, text)
+
+def _copy(reading: int, ours: IO[str] | Any, last_lines: LastLines) -> None:  # noqa: ANN401 -- what sys.stdout may be
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        while chunk := pipe.read(_CHUNK):
+            text = decoder.decode(chunk)
+            last_lines.add(text)
+            # Whoever reads our output may be gone; the command must not notice by a full pipe.
+            with suppress(OSError, ValueError, AttributeError):
+                _write(ours, chunk, text)
 
 
 def _write(ours: IO[str] | Any, chunk: bytes, text: str) -> None:  # noqa: ANN401 -- as above
