@@ -122,10 +122,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         mishap = self.server.mishap(self.path)
         authorization = self.headers.get("Authorization")
-        if self.server.authorization is not None and authorization != self.server.authorization:
-            self._answer(401, {"WWW-Authenticate": "Basic realm=test"}, b"You are not allowed in here.")
-        elif mishap is not None and mishap.status is not None:
+        if mishap is not None and mishap.status is not None:
             self._answer(mishap.status, mishap.headers, mishap.text.encode())
+        elif self.server.authorization is not None and authorization != self.server.authorization:
+            self._answer(401, {"WWW-Authenticate": "Basic realm=test"}, b"You are not allowed in here.")
         elif mishap is not None:
             self._cut(body, mishap)
         else:
