@@ -46,6 +46,8 @@ def _run(arguments: list[str] | None) -> int:
         return ExitStatus.FAILED
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.NoSuchOption):
+            _point_to_parameters(error)
         return error.exit_code
     except click.Abort:
         return ExitStatus.INTERRUPTED
@@ -57,6 +59,14 @@ def _complain(message: str) -> None:
     """Say on stderr what was wrong. That nobody reads it any more (``2>&1 | head``) must not change the status."""
     with suppress(OSError):
         click.echo(f"Error: {message}", err=True)
+
+
+def _point_to_parameters(error: click.NoSuchOption) -> None:
+    """Somebody who knows a project's program gives its options to mlp: say how they become parameters."""
+    name = error.option_name.removeprefix("--")
+    takes_parameters = error.ctx is not None and any(option.name == "parameters" for option in error.ctx.command.params)
+    if takes_parameters and name != error.option_name:
+        click.echo(f"A parameter of the project is given with -P {name}=VALUE.", err=True)
 
 
 def _program_name() -> str:

@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "logs": LazyCommand("mlp.cli.logs:command", "Print what a run wrote."),
     "wait": LazyCommand("mlp.cli.wait:command", "Wait until a run has ended."),
     "delete": LazyCommand("mlp.cli.delete:command", "Delete runs, and what they left in the cluster."),
+    "env": LazyCommand("mlp.cli.env:command", "Look after the environments that were built on this machine."),
     "completion": LazyCommand("mlp.cli.completion:command", "Print what makes a shell complete mlp's words."),
 }
 
@@ -93,13 +94,28 @@ class LazyGroup(click.Group):
         return f"No such command '{name}'. {hint}"
 
 
+# Click takes \b alone on a line for the beginning of a paragraph that it must not wrap.
+_HELP: Final = """\
+Run MLflow Projects: on this machine, or as ProjectRuns on Kubernetes.
+
+\b
+Start here:
+  mlp run . -P alpha=0.5     run the project in this directory
+  mlp run GIT-URI -e NAME    run an entry point of a project in Git
+  mlp validate .             find what is wrong with a project
+  mlp submit GIT-URI --logs  have a cluster run it, and watch
+  mlp COMMAND --help         what a command can do, with examples
+"""
+
+
 @click.group(
     cls=LazyGroup,
     lazy=COMMANDS,
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 ok, 1 failed, 2 wrong usage, 3 cancelled or too late, 4 credentials wanted, "
     "130 interrupted. 'mlp run' ends with its command's own status.",
 )
 @click.version_option(__version__, prog_name="mlp", message="%(prog)s %(version)s")
 def application() -> None:
-    """Run MLflow Projects: on this machine, or as ProjectRuns on Kubernetes."""
+    """The program."""

@@ -8,6 +8,7 @@ import click
 
 from mlp.cli.candidates import runs
 from mlp.cli.durations import DURATION
+from mlp.cli.examples import examples
 from mlp.cli.place import place_options
 from mlp.errors import ClusterError, RunNotFound, WaitTimedOut
 
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        ("One run", "mlp delete wine-main-x7k2p"),
+        ("Two, until nothing is left of them", "mlp delete wine-main-x7k2p wine-main-b4n9q --wait --timeout 60s"),
+    )
+)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=runs)
 @click.option("--wait", is_flag=True, help="Wait until the runs, their Jobs and their pods are gone.")
 @click.option("--timeout", type=DURATION, help="How long to wait for each at most, such as 90s or 2h.")

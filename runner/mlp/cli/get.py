@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlp.cli.candidates import runs
+from mlp.cli.examples import examples
 from mlp.cli.output import age, output_option, print_objects
 from mlp.cli.place import place_options
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        ("How a run is, and why it is not further", "mlp get wine-main-x7k2p"),
+        ("The whole object", "mlp get wine-main-x7k2p -o yaml"),
+    )
+)
 @click.argument("name", shell_complete=runs)
 @output_option("wide", "yaml", "json", "name")
 @place_options

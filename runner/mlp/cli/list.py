@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlp.cli.examples import examples
 from mlp.cli.output import age, output_option, print_objects, print_table
 from mlp.cli.place import place_options
 
@@ -17,7 +18,14 @@ __all__ = ["command", "print_runs"]
 Object = dict[str, Any]
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples(
+        ("The runs of the current namespace", "mlp list"),
+        ("Those of everybody, with their projects and commits", "mlp list -A -o wide"),
+        ("The names of those with a label", "mlp list -l team=a -o name"),
+    ),
+)
 @click.option("-A", "--all-namespaces", is_flag=True, help="The runs of all namespaces.")
 @click.option("-l", "--selector", metavar="LABELS", help="Only runs with these labels, such as team=a,stage!=test.")
 @output_option("wide", "yaml", "json", "name")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlp.cli.candidates import runs
+from mlp.cli.examples import examples
 from mlp.cli.place import place_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        ("What a run wrote", "mlp logs wine-main-x7k2p"),
+        ("And what it is going to write", "mlp logs -f wine-main-x7k2p"),
+        ("Only from fetching the project", "mlp logs wine-main-x7k2p --step clone"),
+    )
+)
 @click.argument("name", shell_complete=runs)
 @click.option("-f", "--follow", is_flag=True, help="Go on, from before there is a pod until the run has ended.")
 @click.option(

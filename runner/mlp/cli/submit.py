@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from mlp.cli.candidates import files
 from mlp.cli.durations import DURATION
+from mlp.cli.examples import examples
 from mlp.cli.output import output_option, print_objects, reference
 from mlp.cli.parameters import project_options
 from mlp.cli.place import Place, place_options
@@ -23,8 +24,17 @@ __all__ = ["command"]
 
 Object = dict[str, Any]
 
+_URI: Final = "https://git.example.com/wine.git"
 
-@click.command()
+
+@click.command(
+    epilog=examples(
+        ("A project in Git; follow what it writes", f"mlp submit {_URI} -P alpha=0.5 --logs"),
+        ("With its size; the exit status is the run's", f"mlp submit {_URI} --memory 4Gi --wait"),
+        ("What stands in a file, with another value", "mlp submit -f projectrun.yaml -P alpha=0.5"),
+        ("Write that file, and ask no cluster", f"mlp submit {_URI} --dry-run client -o yaml"),
+    )
+)
 @project_options
 @click.option(
     "-f",

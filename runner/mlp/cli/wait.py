@@ -8,6 +8,7 @@ import click
 
 from mlp.cli.candidates import runs
 from mlp.cli.durations import DURATION
+from mlp.cli.examples import examples
 from mlp.cli.place import place_options
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        ("Until it has ended, for half an hour at most", "mlp wait wine-main-x7k2p --timeout 30m"),
+        ("With what it writes", "mlp wait wine-main-x7k2p --logs"),
+    )
+)
 @click.argument("name", shell_complete=runs)
 @click.option("--timeout", type=DURATION, help="How long to wait at most, such as 90s or 2h.")
 @click.option("--logs", is_flag=True, help="Print what the run writes, too.")
