@@ -42,6 +42,10 @@ __all__ = ["fetch_archive"]
 
 _log = logging.getLogger(__name__)
 
+_ABOUT_PROXIES: Final = (
+    "The proxy wants other credentials than the variable has that names it (https_proxy, http_proxy)."
+)
+_PROXY_WANTS_CREDENTIALS: Final = 407
 _BLOCK: Final = 1 << 16
 _CONNECT_TIMEOUT: Final = 30.0
 _READ_TIMEOUT: Final = 60.0
@@ -136,6 +140,10 @@ def _download(uri: str, archive: Path, access: Access | None, deadline: Deadline
         raise _refused(error, uri, access) from None
     except requests.exceptions.SSLError as error:
         raise AuthenticationFailed(_unable(error, "Name your own authority's certificate in SSL_CERT_FILE.")) from None
+    except requests.exceptions.ProxyError as error:
+        if str(_PROXY_WANTS_CREDENTIALS) not in str(error):
+            raise SourceUnavailable(_unable(error)) from None
+        raise AuthenticationFailed(_unable(error, _ABOUT_PROXIES)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise SourceUnavailable(_unable(error)) from None
 
@@ -154,7 +162,9 @@ def _receive(response: requests.Response, sink: BinaryIO, uri: str, deadline: De
 
 def _refused(error: requests.HTTPError, uri: str, access: Access | None) -> MlpError:
     status = error.response.status_code
-    if status in {401, 403, 407}:
+    if status == _PROXY_WANTS_CREDENTIALS:
+        return AuthenticationFailed(_unable(error, _ABOUT_PROXIES))
+    if status in {401, 403}:
         from mlp.source.access import Access  # noqa: PLC0415 -- for its words only
 
         words = (access or Access.ambient()).way_to_authenticate(uri)
