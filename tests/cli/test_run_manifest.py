@@ -156,7 +156,7 @@ def test_a_declared_environment_is_built_unless_the_current_one_is_asked_for(tmp
 
     refused = mlp("run", tmp_path / "p", "-f", file, MLP_ENV_ROOT=tmp_path / "envs")
 
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (69, "")
     assert "/no/such/channel" in refused.stderr
     assert mlp("run", tmp_path / "p", "-f", file, "--no-conda").stdout == "ran\n"
 

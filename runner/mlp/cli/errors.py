@@ -1,7 +1,7 @@
 """How the command line's exit status follows from an error.
 
-The table is small on purpose: a shell script can tell a wrong call, a failed run, a cancelled one and missing
-credentials apart, and nothing else needs telling. The steps in a pod have a finer one (MlpError.exit_code), made for
+The table is small on purpose: a shell script can tell a wrong call, a failed run, a cancelled one, missing credentials
+and an environment that cannot be built apart, and nothing else needs telling. The steps in a pod have a finer one (MlpError.exit_code), made for
 the Job's podFailurePolicy; the two must not be mixed.
 """
 
@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from mlp.errors import AuthenticationFailed, MlpError, RunCancelled, RunFailed, UsageError, WaitTimedOut
+from mlp.errors import (
+    AuthenticationFailed,
+    MlpError,
+    PreparationError,
+    RunCancelled,
+    RunFailed,
+    UsageError,
+    WaitTimedOut,
+)
 
 __all__ = ["ExitStatus", "exit_status"]
 
@@ -24,6 +32,8 @@ class ExitStatus(IntEnum):
     CANCELLED = 3
     """The run was cancelled, or a deadline passed."""
     AUTHENTICATION = 4
+    ENVIRONMENT = 69
+    """The project's environment cannot be built: EX_UNAVAILABLE of sysexits.h, as in a pod."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells have it."""
 
@@ -39,5 +49,7 @@ def exit_status(error: MlpError) -> int:
             return ExitStatus.AUTHENTICATION
         case RunCancelled() | WaitTimedOut():
             return ExitStatus.CANCELLED
+        case PreparationError():
+            return error.exit_code
         case _:
             return ExitStatus.FAILED
