@@ -346,6 +346,39 @@ def test_what_is_no_mlflow_server_is_said_to_be_none(proxy):
     tracking.close()
 
 
+def test_an_answer_without_what_was_asked_for_is_no_answer(proxy):
+    tracking = connect(proxy.url)
+    proxy.always = Mishap(status=200, text="{}")
+    for ask in (
+        lambda: tracking.get_run("0"),
+        lambda: tracking.experiment(name="a"),
+        lambda: RunRecord.begin(tracking),
+    ):
+        with pytest.raises(TrackingError, match=r"not as an MLflow server does \(.* gave no (run|experiment)\)"):
+            ask()
+    tracking.close()
+
+
+def test_requests_that_are_too_large_for_a_proxy_are_made_smaller(proxy, mlflow, uri, experiment):
+    proxy.mishaps += [Mishap(on="log-batch", status=413)] * 3
+    tracking = connect(proxy.url)
+    given = {f"parameter{number}": str(number) for number in range(10)}
+    record = RunRecord.begin(tracking, experiment_id=experiment, parameters=given)
+    assert proxy.count("log-batch") == 7
+    assert mlflow.seen(uri, record.run_id)["data"]["params"] == given
+    record.finish("FINISHED")
+    tracking.close()
+
+
+def test_artifacts_that_the_server_cannot_list_are_no_reason_to_wait_long(proxy):
+    tracking = connect(proxy.url)
+    proxy.always = Mishap(on="artifacts/list", status=500, text="no credentials for the bucket")
+    with pytest.raises(TrackingUnavailable, match=r"fails \(500\): no credentials for the bucket"):
+        tracking.list_artifacts("0")
+    assert proxy.count("artifacts/list") == 3
+    tracking.close()
+
+
 def test_a_redirection_that_keeps_the_request_is_followed(proxy, experiment):
     tracking = connect(proxy.url)
     for path in ("runs/create", "runs/get"):

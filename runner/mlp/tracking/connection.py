@@ -32,8 +32,11 @@ LATER: Final = Patience(attempts=100, seconds=30.0)
 BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 REDIRECTIONS: Final = frozenset({301, 302, 303, 307, 308})
 HOPS: Final = 5
+CONNECTIONS: Final = 64
+"""How many are kept open."""
+TOO_LARGE: Final = 413
 SHOWN: Final = 1000
-"""How many characters of an answer that is not MLflow's are shown."""
+"""How many characters of a server's explanation are shown."""
 
 
 class Connection:
@@ -82,9 +85,9 @@ class Connection:
         """How long failing requests are worth repeating."""
         return LATER if self._has_answered else AT_FIRST
 
-    def get(self, path: str, query: Mapping[str, str | int]) -> dict[str, Any]:
+    def get(self, path: str, query: Mapping[str, str | int], *, patience: Patience | None = None) -> dict[str, Any]:
         """Read, again and again if need be."""
-        return persist(lambda: self.once("GET", path, query=query), self.patience)
+        return persist(lambda: self.once("GET", path, query=query), patience or self.patience)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send what may arrive more than once without harm, again and again if need be."""
@@ -152,6 +155,10 @@ class Connection:
         with self._lock:
             if self._session is None:
                 self._session = requests.Session()
+                # With the usual ten, more threads would make urllib3 throw connections away, and say so each time.
+                adapter = requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS)
+                self._session.mount("http://", adapter)
+                self._session.mount("https://", adapter)
             return self._session
 
     def _signed(self) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
@@ -210,10 +217,13 @@ class Connection:
             answer = None
         if isinstance(answer, dict):
             return answer
-        raise TrackingError(
-            f"{self._shown} answers, but not as an MLflow server does ({API}{path} gave "
-            f"{response.headers.get('Content-Type', 'something untyped')}). Check MLFLOW_TRACKING_URI, and whether "
-            "something in between asks for a login."
+        raise self.misunderstanding(path, response.headers.get("Content-Type", "something untyped"))
+
+    def misunderstanding(self, path: str, given: str) -> TrackingError:
+        """The server answered with something that MLflow would not."""
+        return TrackingError(
+            f"{self._shown} answers, but not as an MLflow server does ({API}{path} gave {given}). Check "
+            "MLFLOW_TRACKING_URI, and whether something in between asks for a login."
         )
 
     def _failure(self, response: requests.Response, path: str) -> TrackingError:
@@ -223,7 +233,7 @@ class Connection:
             answer = None
         known = isinstance(answer, dict) and "error_code" in answer
         code = answer["error_code"] if known else ""
-        said = self._clean((answer.get("message") or code) if known else response.text.strip()[:SHOWN])
+        said = self._clean((answer.get("message") or code) if known else response.text.strip())[:SHOWN]
         status = response.status_code
         if status == 403 and "Invalid Host header" in said:  # noqa: PLR2004 -- as in the line below
             return TrackingDenied(
@@ -237,6 +247,9 @@ class Connection:
             return TrackingNotFound(f"{self._shown}: {said}")
         if status in BUSY or code in {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}:
             return Unanswered(f"{self._shown} fails ({status}): {said}", after=_wanted_pause(response))
+        if status == TOO_LARGE:
+            # Proxies allow less than MLflow does: often a megabyte.
+            return Refused(f"{self._shown} takes no requests of that size: {said}")
         if known:
             kind = Refused if code in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"} else TrackingError
             return kind(f"{self._shown} refuses: {said}")

@@ -133,6 +133,9 @@ class PackageTracking(Tracking):
                 return work(client)
             except exceptions.MlflowException as error:
                 raise self._meaning(error) from None
+            except Exception as error:
+                # SQLAlchemy's, and those of the drivers below it.
+                raise TrackingError(f"The tracking store {self.shown} fails: {self._clean(error)}") from error
 
         return persist(attempt, PATIENCE)
 

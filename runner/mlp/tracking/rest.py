@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlp.errors import TrackingError, TrackingNotFound
 from mlp.tracking.entities import KILLED, FileInfo, Metric, Run, metric_from_json
 from mlp.tracking.names import UID, USER
-from mlp.tracking.retrying import persist
+from mlp.tracking.retrying import Patience, persist
 from mlp.tracking.store import SEARCH_RESULTS, Experiment, Tracking
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ __all__ = ["RestTracking"]
 
 PAGE_OF_RUNS: Final = 1000
 PAGE_OF_METRICS: Final = 25000
+# The server asks another one for them, and says "internal error" to whatever that one refuses: no use insisting.
+OF_ARTIFACTS: Final = Patience(attempts=3, seconds=15.0)
 
 
 class RestTracking(Tracking):
@@ -72,7 +74,9 @@ class RestTracking(Tracking):
             if may_exist and (found := self._find(experiment_id, uid)):
                 return found
             may_exist = True
-            return Run.from_json(self._connection.once("POST", "runs/create", body=body)["run"])
+            return Run.from_json(
+                self._part("run", "runs/create", self._connection.once("POST", "runs/create", body=body))
+            )
 
         try:
             return persist(create, self._connection.patience)
@@ -84,7 +88,7 @@ class RestTracking(Tracking):
             raise
 
     def get_run(self, run_id: str) -> Run:
-        return Run.from_json(self._connection.get("runs/get", {"run_id": run_id})["run"])
+        return Run.from_json(self._part("run", "runs/get", self._connection.get("runs/get", {"run_id": run_id})))
 
     def update_run(
         self, run_id: str, *, status: str | None = None, end_time: int | None = None, run_name: str | None = None
@@ -123,7 +127,7 @@ class RestTracking(Tracking):
 
     def list_artifacts(self, run_id: str, path: str = "") -> list[FileInfo]:
         query: dict[str, str | int] = {"run_id": run_id, **({"path": path} if path else {})}
-        files = [file for page in self._pages("artifacts/list", query) for file in page.get("files", ())]
+        files = [file for page in self._pages("artifacts/list", query, OF_ARTIFACTS) for file in page.get("files", ())]
         return [
             FileInfo(
                 path=file["path"],
@@ -138,22 +142,31 @@ class RestTracking(Tracking):
         runs = self._connection.once("POST", "runs/search", body=body).get("runs", ())
         return Run.from_json(runs[0]) if runs else None
 
-    def _pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[dict[str, Any]]:
-        page = self._connection.get(path, query)
+    def _pages(
+        self, path: str, query: Mapping[str, str | int], patience: Patience | None = None
+    ) -> Iterator[dict[str, Any]]:
+        page = self._connection.get(path, query, patience=patience)
         yield page
         while token := page.get("next_page_token"):
-            page = self._connection.get(path, {**query, "page_token": token})
+            page = self._connection.get(path, {**query, "page_token": token}, patience=patience)
             yield page
+
+    def _part(self, name: str, path: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        part: object = answer.get(name)
+        if not isinstance(part, dict):
+            raise self._connection.misunderstanding(path, "no " + name)
+        return part
 
     def _experiment_by_name(self, name: str) -> Experiment | None:
         try:
             answer = self._connection.get("experiments/get-by-name", {"experiment_name": name})
         except TrackingNotFound:
             return None
-        return _experiment(answer["experiment"])
+        return _experiment(self._part("experiment", "experiments/get-by-name", answer))
 
     def _experiment_by_id(self, experiment_id: str) -> Experiment:
-        return _experiment(self._connection.get("experiments/get", {"experiment_id": experiment_id})["experiment"])
+        answer = self._connection.get("experiments/get", {"experiment_id": experiment_id})
+        return _experiment(self._part("experiment", "experiments/get", answer))
 
     def _create_experiment(self, name: str) -> Experiment:
         try:
