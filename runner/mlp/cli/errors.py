@@ -11,6 +11,7 @@ from enum import IntEnum
 
 from mlp.errors import (
     AuthenticationFailed,
+    EnvironmentInvalid,
     MlpError,
     PreparationError,
     RunCancelled,
@@ -49,7 +50,9 @@ def exit_status(error: MlpError) -> int:
             return ExitStatus.AUTHENTICATION
         case RunCancelled() | WaitTimedOut():
             return ExitStatus.CANCELLED
+        case EnvironmentInvalid():
+            return ExitStatus.FAILED
         case PreparationError():
-            return error.exit_code
+            return ExitStatus.ENVIRONMENT
         case _:
             return ExitStatus.FAILED
