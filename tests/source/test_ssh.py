@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import stat
 import subprocess
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from mlp.errors import AuthenticationFailed, SourceNotFound, SourceUnavailable
 from mlp.source import Access, Git, locate
 from tests.cluster.fixtures import is_ci
 from tests.servers import sshd
+from tests.source import repositories
 
 # In CI a missing server is a failure, which each test then meets.
 pytestmark = pytest.mark.skipif(
@@ -83,8 +86,9 @@ def test_the_wrong_host_key_is_refused(any_server, repository, tmp_path):
 def test_a_host_that_is_not_known_is_refused(any_server, repository, tmp_path):
     secret = make_secret(tmp_path / "secret", any_server)
     (secret / "known_hosts").write_text("")
-    with pytest.raises(AuthenticationFailed, match="host key"):
+    with pytest.raises(AuthenticationFailed, match="Nothing in known_hosts says") as caught:
         connect(secret).resolve(any_server.url(repository.path), None)
+    assert f"`ssh-keyscan -p {any_server.port} 127.0.0.1`" in str(caught.value)
 
 
 def test_a_secret_without_known_hosts_is_told_with_the_way_out(tmp_path):
@@ -171,3 +175,84 @@ def test_the_copy_of_the_key_is_private_and_goes_with_the_call(any_server, repos
     assert modes[f"{home}/key"] == "600"
     assert not Path(home).exists()
     assert stat.S_IMODE((secret / "ssh-privatekey").stat().st_mode) == 0o644
+
+
+class TestOnALaptop:
+    """The user's own agent and configuration, which `ssh` finds without us."""
+
+    @pytest.fixture
+    def known_hosts(self, any_server, tmp_path, monkeypatch):
+        """A file of known hosts that the user's configuration of Git names; the configuration names no key."""
+        file = tmp_path / "known_hosts"
+        file.write_text(any_server.known_hosts)
+        home = tmp_path / "home"
+        home.mkdir()
+        command = (
+            f"ssh -F /dev/null -o UserKnownHostsFile={file} -o GlobalKnownHostsFile=/dev/null -o IdentityFile=none"
+        )
+        (home / ".gitconfig").write_text(f'[core]\nsshCommand = "{command}"\n')
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        monkeypatch.delenv("GIT_SSH_COMMAND", raising=False)
+        return file
+
+    @pytest.fixture
+    def agent(self, any_server, tmp_path, monkeypatch):
+        """An agent that holds the key which the server admits."""
+        key = tmp_path / "in-agent"
+        key.touch(mode=0o600)
+        key.write_text(any_server.private_key)
+        # The path of a socket must be short.
+        with tempfile.TemporaryDirectory(prefix="agent-", dir="/tmp") as directory:
+            address = f"{directory}/socket"
+            with subprocess.Popen(["ssh-agent", "-D", "-a", address], stdout=subprocess.DEVNULL) as process:
+                try:
+                    monkeypatch.setenv("SSH_AUTH_SOCK", address)
+                    deadline = time.monotonic() + 30
+                    while not Path(address).exists():
+                        assert time.monotonic() < deadline
+                        time.sleep(0.02)
+                    subprocess.run(["ssh-add", "-q", key], check=True, capture_output=True)
+                    key.unlink()
+                    yield
+                finally:
+                    process.terminate()
+
+    @pytest.mark.usefixtures("known_hosts", "agent")
+    def test_the_agents_key_counts(self, any_server, repository, commit, tmp_path):
+        git = Git(Access.ambient(), timeout=60)
+        uri = any_server.url(repository.path)
+        assert git.resolve(uri, "main").commit == commit
+        git.fetch(uri, commit, tmp_path / "out", subdirectory="sub")
+        assert (tmp_path / "out/sub/g").is_file()
+
+    @pytest.mark.usefixtures("known_hosts", "commit")
+    def test_without_a_key_the_way_out_is_told(self, any_server, repository):
+        with pytest.raises(AuthenticationFailed, match=r"refused the SSH key.*`git ls-remote`"):
+            Git(Access.ambient(), timeout=60).resolve(any_server.url(repository.path), None)
+
+    @pytest.mark.usefixtures("agent", "commit")
+    def test_a_host_that_is_not_known_is_told_with_the_way_out(self, any_server, repository, known_hosts):
+        known_hosts.write_text("")
+        with pytest.raises(AuthenticationFailed, match="Nothing in known_hosts says") as caught:
+            Git(Access.ambient(), timeout=60).resolve(any_server.url(repository.path), None)
+        assert f"`ssh-keyscan -p {any_server.port} 127.0.0.1`" in str(caught.value)
+
+    @pytest.mark.usefixtures("agent", "commit")
+    def test_the_agent_is_not_asked_where_nothing_ambient_counts(self, any_server, repository, tmp_path):
+        secret = make_secret(tmp_path / "secret", any_server)
+        sshd.make_key(tmp_path / "other")
+        (secret / "ssh-privatekey").write_text((tmp_path / "other").read_text())
+        with pytest.raises(AuthenticationFailed, match="refused the SSH key"):
+            connect(secret).resolve(any_server.url(repository.path), None)
+
+
+def test_submodules_go_the_same_way(any_server, repository, tmp_path):
+    """A relative address stays on the host, and so does the key."""
+    library = repositories.create(tmp_path / "served" / "library")
+    library.commit({"lib.py": "pass\n"})
+    repository.add_submodule(library.uri, "vendor/library")
+    repository.git("config", "--file", ".gitmodules", "submodule.vendor/library.url", "../library")
+    git = connect(make_secret(tmp_path / "secret", any_server))
+    git.fetch(any_server.url(repository.path), repository.commit({}), tmp_path / "out")
+    assert (tmp_path / "out/vendor/library/lib.py").is_file()
