@@ -56,6 +56,7 @@ def wine(tmp_path):
     directory.mkdir()
     (directory / "MLproject").write_text(FINE)
     (directory / "data.csv").touch()
+    (directory / "train.py").touch()
     return directory
 
 
@@ -64,6 +65,8 @@ def broken(tmp_path):
     directory = tmp_path / "broken"
     directory.mkdir()
     (directory / "MLproject").write_text(BROKEN)
+    (directory / "train.py").touch()
+    (directory / "evaluate.py").touch()
     return directory
 
 

@@ -149,6 +149,33 @@ def test_a_misnamed_file_is_a_warning_without_a_place():
     assert "Rename it to MLproject." in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("command", "warning"),
+    [
+        (
+            "python trian.py {a}",
+            "the command runs trian.py, and the project has no such file. Did you mean 'train.py'?",
+        ),
+        ("bash src/run.sh", "the command runs src/run.sh, and the project has no such file."),
+        ("python train.py {a}", None),
+        ("python ./src/../train.py", None),
+        ("python src/prepare.py && python gone.py", None),
+        # What cannot be known without running the command.
+        ("python -m gone", None),
+        ("cd src && python gone.py", None),
+        ("python {a}.py", None),
+        ("python /opt/gone.py", None),
+        ("python $DIR/gone.py", None),
+    ],
+)
+def test_a_command_whose_script_is_not_there_is_worth_a_warning(command, warning):
+    found = check(main(f"'{command}'", "a: string"), "train.py", "src/prepare.py")
+
+    assert [(problem.severity, problem.place, problem.message) for problem in found] == (
+        [("warning", "MLproject:4:14", warning)] if warning else []
+    )
+
+
 def objections(text: str | None, parameters: dict[str, str | None], entry_point: str = "main") -> list[str]:
     of = files(text, "train.py")
     project, problems = Project.check(of)

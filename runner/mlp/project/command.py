@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from mlp.errors import ProjectInvalid
     from mlp.project.values import Position
 
-__all__ = ["faults", "fill", "with_extras"]
+__all__ = ["faults", "fill", "first_script", "with_extras"]
 
 _FORMATTER: Final = Formatter()
 _BRACES: Final = "Braces that belong to the command itself are written {{ and }}."
 # One argument of a Linux process, and so the text behind bash -c, holds at most this many bytes.
 _LONGEST_COMMAND: Final = 131_071
+_RUNS_SCRIPT: Final = re.compile(r"\s*(?:python3?|bash|sh|Rscript) ([\w./-]+\.(?:py|sh|R))(?!\S)")
 # `{alpha:>1000000000}` would ask for a gigabyte of spaces.
 _WIDE: Final = re.compile(r"\d{5,}")
 
@@ -57,6 +58,12 @@ def faults(
             yield from faults(spec, declared, given=given, position=position)
         elif wrong := _misformatted(name, spec or ""):
             yield position.invalid(wrong)
+
+
+def first_script(command: str) -> str | None:
+    """The script that a command runs first of all, where that is plain to see."""
+    found = _RUNS_SCRIPT.match(command)
+    return found[1] if found else None
 
 
 def fill(command: str, values: Mapping[str, str], *, position: Position) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import EntryPointNotFound, MlpError, ParameterInvalid
-from mlp.project.command import faults, fill, with_extras
+from mlp.project.command import faults, fill, first_script, with_extras
 from mlp.project.files import inside
 from mlp.project.parameters import Parameter, ResolvedParameter, missing, misspelt, read_parameter
 from mlp.project.problems import Problem
@@ -73,6 +73,14 @@ class EntryPoint:
                 yield from parameter.faults(default=name not in given)
         if self.position is not None:
             yield from faults(self.command, self.parameters, given=given, position=self.position)
+
+    def warn(self, files: ProjectFiles, findings: Findings) -> None:
+        """Note what is probably a mistake, though something may put it right in time: a script that is not there."""
+        name = first_script(self.command)
+        if self.position is None or name is None or name.startswith("/") or files.has(inside(name) or name):
+            return
+        advice = did_you_mean(name, filter(is_script, files.root()))
+        self.position.warn(f"the command runs {name}, and the project has no such file.{advice}", findings)
 
     def objections(self, given: Mapping[str, str | None], *, places: Places) -> Iterator[Problem]:
         """What is wrong with a call, and for the caller to put right.

@@ -98,6 +98,7 @@ class Project:
         for entry_point in project.entry_points.values():
             for fault in entry_point.faults():
                 findings.add(fault)
+            entry_point.warn(files, findings)
         # What stands behind an alias, or a placeholder that occurs twice, would be said twice.
         problems = sorted(dict.fromkeys(findings.problems), key=lambda found: (found.line or 0, found.column or 0))
         return replace(project, warnings=findings.warnings), tuple(problems)
