@@ -1,7 +1,7 @@
-"""HTTP to an MLflow server: one request and what its failure means, in words that say what to check.
+"""HTTP to an MLflow server: requests with credentials, sent again where that may help.
 
-Knows of MLflow only how its API reports errors. Imports requests when the first request is sent: a tenth of a second
-that programs without a tracking server need not wait for.
+What a failure means is `diagnosis`'s to say, what is asked `rest`'s. Imports requests when the first request is sent:
+a tenth of a second that programs without a tracking server need not wait for.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from mlp.errors import TrackingDenied, TrackingError, TrackingNotFound, UsageError
-from mlp.tracking.credentials import ServerAccess, Tls, spellings
-from mlp.tracking.retrying import Patience, Unanswered, persist
-from mlp.tracking.store import Refused
+from mlp.errors import UsageError
+from mlp.tracking.credentials import ServerAccess, Tls
+from mlp.tracking.diagnosis import Diagnosis
+from mlp.tracking.retrying import Patience, persist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,14 +29,10 @@ READ_TIMEOUT: Final = 30.0
 # Of a server that has never answered, the address is probably wrong: say so soon. One that has answered will again.
 AT_FIRST: Final = Patience(attempts=3, seconds=10.0)
 LATER: Final = Patience(attempts=100, seconds=30.0)
-BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 REDIRECTIONS: Final = frozenset({301, 302, 303, 307, 308})
 HOPS: Final = 5
 CONNECTIONS: Final = 64
 """How many are kept open."""
-TOO_LARGE: Final = 413
-SHOWN: Final = 1000
-"""How many characters of a server's explanation are shown."""
 
 
 class Connection:
@@ -64,11 +60,10 @@ class Connection:
         """
         self._server = server.rstrip("/")
         self._base = self._server + API
-        self._shown = shown
         self._authenticate = authenticate
         self._tls = tls
-        self._secrets = sorted({text for secret in secrets for text in spellings(secret)}, key=len, reverse=True)
-        self._timeout = _seconds(variables, "MLFLOW_HTTP_REQUEST_TIMEOUT", READ_TIMEOUT)
+        self._timeouts = (CONNECT_TIMEOUT, _seconds(variables, "MLFLOW_HTTP_REQUEST_TIMEOUT", READ_TIMEOUT))
+        self._diagnosis = Diagnosis(self._server, shown=shown, secrets=secrets, timeouts=self._timeouts)
         self._workspace = variables.get("MLFLOW_WORKSPACE", "").strip()
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
@@ -109,7 +104,7 @@ class Connection:
         self._has_answered = True
         if response.ok:
             return self._understand(response, path)
-        raise self._failure(response, path)
+        raise self._diagnosis.failure(response, API + path)
 
     def close(self) -> None:
         """Close what is open."""
@@ -134,7 +129,7 @@ class Connection:
                     data=content,
                     headers=headers,
                     auth=self._signed(),
-                    timeout=(CONNECT_TIMEOUT, self._timeout),
+                    timeout=self._timeouts,
                     verify=self._tls.verify,
                     cert=self._tls.certificate,
                     # requests would make a GET of a POST, and knows no host that must not see our credentials.
@@ -144,10 +139,21 @@ class Connection:
                     return response
                 url, query = self._next(method, url, response), None
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-            raise self._interruption(error) from None
+            raise self._diagnosis.interruption(error) from None
         except (requests.RequestException, OSError) as error:
-            raise TrackingError(f"{self._shown} cannot be asked: {self._clean(error)}.") from None
-        raise TrackingError(f"{self._shown} redirects without end.")
+            raise self._diagnosis.other(error) from None
+        raise self._diagnosis.other("it redirects without end")
+
+    def part(self, name: str, path: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An object of an answer that must be there.
+
+        Raises:
+            TrackingError: It is not.
+        """
+        part: object = answer.get(name)
+        if not isinstance(part, dict):
+            raise self._diagnosis.misunderstanding(API + path, "no " + name)
+        return part
 
     def _opened(self) -> requests.Session:
         import requests  # noqa: PLC0415 -- see above
@@ -177,38 +183,11 @@ class Connection:
         target = urljoin(url, response.headers.get("Location", ""))
         here, there = urlsplit(url), urlsplit(target)
         keeps_method = method == "GET" or response.status_code in {307, 308}
-        if keeps_method and there.hostname == here.hostname and there.scheme in {here.scheme, "https"}:
+        is_same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
+        is_safer = there.scheme == "https" and there.hostname == here.hostname
+        if keeps_method and (is_same or is_safer):
             return target
-        address = f"{there.scheme}://{there.hostname or ''}{f':{there.port}' if there.port else ''}{there.path}"
-        raise TrackingError(
-            f"{self._shown} redirects to {self._clean(address)}. If that is the tracking server, name it in "
-            "MLFLOW_TRACKING_URI; if it is a page to log in, the server wants credentials that mlp was not given "
-            "(MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)."
-        )
-
-    def _interruption(self, error: Exception) -> TrackingError:
-        import requests  # noqa: PLC0415 -- see above
-
-        causes = list(_causes(error))
-        untrusted = next((cause.verify_message for cause in causes if hasattr(cause, "verify_message")), None)
-        if untrusted is not None:
-            return TrackingError(
-                f"The certificate of {self._shown} is not trusted: {untrusted}. Name a file with the authority that "
-                "signed it in MLFLOW_TRACKING_SERVER_CERT_PATH (or REQUESTS_CA_BUNDLE)."
-            )
-        if isinstance(error, requests.ReadTimeout):
-            reason = f"no answer within {self._timeout:g} seconds (MLFLOW_HTTP_REQUEST_TIMEOUT)"
-        elif isinstance(error, requests.ConnectTimeout):
-            reason = f"no connection within {CONNECT_TIMEOUT:g} seconds"
-        else:
-            reason = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), "")
-            reason = reason or str(causes[-1])
-        where = "The proxy to" if isinstance(error, requests.exceptions.ProxyError) else "The tracking server"
-        return Unanswered(
-            f"{where} {self._shown} does not answer: {self._clean(reason)}. Check that it runs, that the address is "
-            "right (MLFLOW_TRACKING_URI, or the one that was given), and the network between (HTTPS_PROXY, NO_PROXY). "
-            "MLP_TRACKING=off runs without tracking."
-        )
+        raise self._diagnosis.redirection(target)
 
     def _understand(self, response: requests.Response, path: str) -> dict[str, Any]:
         try:
@@ -217,72 +196,7 @@ class Connection:
             answer = None
         if isinstance(answer, dict):
             return answer
-        raise self.misunderstanding(path, response.headers.get("Content-Type", "something untyped"))
-
-    def misunderstanding(self, path: str, given: str) -> TrackingError:
-        """The server answered with something that MLflow would not."""
-        return TrackingError(
-            f"{self._shown} answers, but not as an MLflow server does ({API}{path} gave {given}). Check "
-            "MLFLOW_TRACKING_URI, and whether something in between asks for a login."
-        )
-
-    def _failure(self, response: requests.Response, path: str) -> TrackingError:
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        known = isinstance(answer, dict) and "error_code" in answer
-        code = answer["error_code"] if known else ""
-        said = self._clean((answer.get("message") or code) if known else response.text.strip())[:SHOWN]
-        status = response.status_code
-        if status == 403 and "Invalid Host header" in said:  # noqa: PLR2004 -- as in the line below
-            return TrackingDenied(
-                f"{self._shown} refuses the name under which it was asked for ({said}). Start the server with "
-                f"--allowed-hosts (or MLFLOW_SERVER_ALLOWED_HOSTS) naming '{urlsplit(self._base).netloc}'. Its /health "
-                "answers all the same."
-            )
-        if status in {401, 403} or code in {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}:
-            return TrackingDenied(self._denial(status, said))
-        if code == "RESOURCE_DOES_NOT_EXIST":
-            return TrackingNotFound(f"{self._shown}: {said}")
-        if status in BUSY or code in {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}:
-            return Unanswered(f"{self._shown} fails ({status}): {said}", after=_wanted_pause(response))
-        if status == TOO_LARGE:
-            # Proxies allow less than MLflow does: often a megabyte.
-            return Refused(f"{self._shown} takes no requests of that size: {said}")
-        if known:
-            kind = Refused if code in {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"} else TrackingError
-            return kind(f"{self._shown} refuses: {said}")
-        return TrackingError(
-            f"{self._shown} is no MLflow server, or has another prefix: {API}{path} gave {status} "
-            f"({said.partition(chr(10))[0][:100]}). Check MLFLOW_TRACKING_URI."
-        )
-
-    def _denial(self, status: int, said: str) -> str:
-        wanted = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        if not self._secrets:
-            return f"{self._shown} wants credentials ({status}): set {wanted}."
-        text = said.partition("\n")[0][:200]
-        return f"{self._shown} does not allow this with the credentials that it got ({status}): {text}"
-
-    def _clean(self, text: object) -> str:
-        cleaned = str(text)
-        for secret in self._secrets:
-            cleaned = cleaned.replace(secret, "***")
-        return cleaned
-
-
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    """An error and what led to it, outermost first. requests and urllib3 keep theirs in different places."""
-    seen: set[int] = set()
-    current: object = error
-    while isinstance(current, BaseException) and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        inner = getattr(current, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = current.args[0] if current.args and isinstance(current.args[0], BaseException) else None
-        current = inner or current.__cause__ or current.__context__
+        raise self._diagnosis.misunderstanding(API + path, response.headers.get("Content-Type", "something untyped"))
 
 
 def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
@@ -294,9 +208,3 @@ def _seconds(variables: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < seconds < float("inf"):
         raise UsageError(f"{name} is '{text}': it must be more than 0 seconds.")
     return seconds
-
-
-def _wanted_pause(response: requests.Response) -> float:
-    # The other form of Retry-After, a date, is not worth believing two clocks for.
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else 0.0

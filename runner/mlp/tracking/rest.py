@@ -75,7 +75,7 @@ class RestTracking(Tracking):
                 return found
             may_exist = True
             return Run.from_json(
-                self._part("run", "runs/create", self._connection.once("POST", "runs/create", body=body))
+                self._connection.part("run", "runs/create", self._connection.once("POST", "runs/create", body=body))
             )
 
         try:
@@ -88,7 +88,9 @@ class RestTracking(Tracking):
             raise
 
     def get_run(self, run_id: str) -> Run:
-        return Run.from_json(self._part("run", "runs/get", self._connection.get("runs/get", {"run_id": run_id})))
+        return Run.from_json(
+            self._connection.part("run", "runs/get", self._connection.get("runs/get", {"run_id": run_id}))
+        )
 
     def update_run(
         self, run_id: str, *, status: str | None = None, end_time: int | None = None, run_name: str | None = None
@@ -151,22 +153,16 @@ class RestTracking(Tracking):
             page = self._connection.get(path, {**query, "page_token": token}, patience=patience)
             yield page
 
-    def _part(self, name: str, path: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        part: object = answer.get(name)
-        if not isinstance(part, dict):
-            raise self._connection.misunderstanding(path, "no " + name)
-        return part
-
     def _experiment_by_name(self, name: str) -> Experiment | None:
         try:
             answer = self._connection.get("experiments/get-by-name", {"experiment_name": name})
         except TrackingNotFound:
             return None
-        return _experiment(self._part("experiment", "experiments/get-by-name", answer))
+        return _experiment(self._connection.part("experiment", "experiments/get-by-name", answer))
 
     def _experiment_by_id(self, experiment_id: str) -> Experiment:
         answer = self._connection.get("experiments/get", {"experiment_id": experiment_id})
-        return _experiment(self._part("experiment", "experiments/get", answer))
+        return _experiment(self._connection.part("experiment", "experiments/get", answer))
 
     def _create_experiment(self, name: str) -> Experiment:
         try:
