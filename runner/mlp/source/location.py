@@ -85,7 +85,7 @@ def locate(uri: str, *, subdirectory: str = "", local: bool) -> Location:
         return _locate_url(base, within, scheme=match[1].lower(), local=local)
     if local and Path(base).is_dir():
         return _locate_directory(Path(base), within)
-    if _is_archive(base) and not _SCP.fullmatch(base):
+    if _is_archive(base) and (not _SCP.fullmatch(base) or (local and Path(base).is_file())):
         return _locate_archive(base, within, local=local)
     if _REMOTE_HELPER.match(base):
         raise SourceInvalid(
