@@ -1,4 +1,4 @@
-"""Times on the command line: ``90``, ``90s``, ``5m``, ``1h30m``, as kubectl takes them."""
+"""Times on the command line: ``90``, ``90s``, ``5m``, ``1h30m``, as kubectl takes them, and days."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 __all__ = ["DURATION"]
 
-_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
 
 
 class _Duration(click.ParamType[float]):

@@ -131,7 +131,7 @@ class EnvironmentCache:
             if found and (not refresh or found.record.get("built", 0.0) > asked):
                 return found
             self.layout.discard(name)
-            say(f"=== Creating {specification.name} for {specification.file} ===")
+            say(f"Building the {specification.name} for {specification.file}")
             try:
                 Building(self.layout, specification, say).run(lock, cancelled)
             except BaseException:

@@ -105,6 +105,7 @@ def collect(
     packages: list[str] = []
     if not dry_run:
         _empty(layout.trash)
+        _forget_builds(layout)
         packages = list(_collect_conda_packages(layout.caches / "pkgs", older_than=now - (unused_for or 0.0)))
         _collect_wheels(layout.caches / "uv", everything=not any(layout.names()))
     return Collected(tuple(gone), tuple(packages), tuple(busy))
@@ -154,11 +155,20 @@ def _empty(trash: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
+def _forget_builds(layout: Layout) -> None:
+    """Remove what killed builders had fetched, unless such a build is going on again."""
+    builds = layout.caches / "builds"
+    for entry in builds.iterdir() if builds.is_dir() else ():
+        with locks.try_exclusive(layout.lock(entry.name)) as descriptor:
+            if descriptor is not None:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
 def _collect_conda_packages(cache: Path, *, older_than: float) -> Iterator[str]:
     """Remove packages that no environment links to, and what killed builders have left half unpacked."""
     if not cache.is_dir():
         return
-    # rattler's own lock, held for as long as it installs.
+    # Held by every builder for as long as it installs.
     with locks.try_exclusive(cache / ".cache.lock") as descriptor:
         if descriptor is None:
             return

@@ -14,9 +14,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from mlp.environment.diagnosis import unreadable_channel
 from mlp.environment.extras import missing
+from mlp.environment.package_cache import layers
 from mlp.environment.settings import subdir
-from mlp.errors import EnvironmentUnavailable, EnvironmentUnsolvable, PreparationError
+from mlp.errors import EnvironmentUnsolvable, PreparationError
 
 try:
     import rattler
@@ -58,21 +60,23 @@ async def _install(order: Order, specs: Sequence[str], say: Callable[[str], None
     records = await _solve(order, channels, wanted, client)
     say(f"Solved: {len(records)} conda packages in {time.monotonic() - started:.1f} s")
     settings = "" if order.settings.link == "hardlink" else "allow-hard-links = false\n"
-    layers: list[Any] = [str(order.cache("pkgs")), *order.settings.package_layers]
-    try:
-        await rattler.install(
-            records,
-            order.prefix,
-            package_cache=rattler.PackageCache.new_layered(layers, validation_mode=rattler.ValidationMode.full()),
-            client=client,
-            config=rattler.Config.from_toml(settings),
-            reporter=cast("Any", _Reporter(say)),
-            execute_link_scripts=order.settings.link_scripts,
-            # The binding takes its own inner objects here, and nothing else.
-            requested_specs=[spec._match_spec for spec in wanted],  # noqa: SLF001
-        )
-    except exceptions.InstallerError as error:
-        raise _not_installed(order, str(error)) from None
+    with layers(order) as paths:
+        try:
+            await rattler.install(
+                records,
+                order.prefix,
+                package_cache=rattler.PackageCache.new_layered(
+                    list(paths), validation_mode=rattler.ValidationMode.full()
+                ),
+                client=client,
+                config=rattler.Config.from_toml(settings),
+                reporter=cast("Any", _Reporter(say)),
+                execute_link_scripts=order.settings.link_scripts,
+                # The binding takes its own inner objects here, and nothing else.
+                requested_specs=cast("Any", [spec._match_spec for spec in wanted]),  # noqa: SLF001
+            )
+        except exceptions.InstallerError as error:
+            raise _not_installed(order, str(error)) from None
     _write_lock_files(order, records)
 
 
@@ -94,7 +98,7 @@ async def _solve(order: Order, channels: list[Any], wanted: list[Any], client: r
             f"{', '.join(order.channels) or 'no channel'}.\n{error}"
         ) from None
     except (exceptions.GatewayError, exceptions.FetchRepoDataError) as error:
-        raise _unreachable(order, str(error)) from None
+        raise unreadable_channel(order, str(error)) from None
 
 
 def _virtual_packages(order: Order) -> list[Any]:
@@ -168,14 +172,8 @@ class _Reporter:
 
 def _not_installed(order: Order, said: str) -> PreparationError:
     if "failed to fetch" in said.lower() or "error sending request" in said.lower() or "http status" in said.lower():
-        return _unreachable(order, said)
+        return unreadable_channel(order, said)
     return PreparationError(f"Installing the conda packages of {order.file} failed.\n{order.secrets.mask(said)}")
-
-
-def _unreachable(order: Order, said: str) -> EnvironmentUnavailable:
-    return EnvironmentUnavailable(
-        f"A conda channel that {order.file} needs could not be read.\n{order.secrets.mask(said)}"
-    )
 
 
 def _write_lock_files(order: Order, records: Sequence[Any]) -> None:

@@ -58,18 +58,16 @@ def indexes_from(surroundings: Mapping[str, str]) -> Indexes:
     for name in (*_DECISIVE, "UV_INSECURE_HOST", "SSL_CERT_FILE"):
         if surroundings.get(name):
             given[name] = surroundings[name]
+    shown: dict[str, str] = {name: bare(given[name]) for name in _DECISIVE if name in given}
     variables: dict[str, str] = {}
     secrets: list[str] = []
     for name, prefix in ((_MAIN, "mlp-main"), (_FURTHER, "mlp-further")):
-        if name not in given:
-            continue
-        addresses = given.pop(name).split()
-        parts = [_index(address, f"{prefix}-{number}", variables, secrets) for number, address in enumerate(addresses)]
-        variables[name] = " ".join(parts)
+        if name in given:
+            addresses = enumerate(given.pop(name).split())
+            indexes = [_index(address, f"{prefix}-{number}", variables, secrets) for number, address in addresses]
+            variables[name] = " ".join(indexes)
     secrets += [value for name, value in surroundings.items() if _is_secret(name) and value]
-    variables |= given
-    shown: dict[str, str] = {name: _shown(variables[name]) for name in _DECISIVE if name in variables}
-    return Indexes(shown, variables, tuple(secrets))
+    return Indexes(shown, variables | given, tuple(secrets))
 
 
 def _is_secret(name: str) -> bool:
@@ -89,7 +87,3 @@ def _index(address: str, fallback: str, variables: dict[str, str], secrets: list
     variables[f"UV_INDEX_{variable}_PASSWORD"] = credential.password
     secrets.append(credential.password)
     return f"{name}={clean}"
-
-
-def _shown(value: str) -> str:
-    return bare(value)

@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlp.environment.diagnosis import explain
 from mlp.environment.extras import find_uv
-from mlp.environment.pip import explain, uv_variables
+from mlp.environment.pip import uv_variables
 from mlp.errors import EnvironmentUnavailable
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -70,18 +71,20 @@ def try_exclusive(file: Path) -> Iterator[int | None]:
 
 
 @contextmanager
-def shared(file: Path) -> Iterator[bool]:
-    """Hold a lock together with others, if nobody has it alone; whether that is so.
+def shared(file: Path) -> Iterator[None]:
+    """Hold a lock together with others; wait while somebody has it alone.
 
     Where the file cannot even be opened (a read-only volume without it), nobody can collect either: that is no error.
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        yield False
+        yield
         return
     try:
-        yield _try(descriptor, fcntl.LOCK_SH, file)
+        while not _try(descriptor, fcntl.LOCK_SH, file):
+            time.sleep(_FIRST_PAUSE)
+        yield
     finally:
         os.close(descriptor)
 

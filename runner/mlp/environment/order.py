@@ -27,6 +27,7 @@ class Order:
         lock: The descriptor of the environment's lock: everything that is started has to inherit it.
         request: What the hash was made of.
         local: Lines of `build` and `pip` that name something on this machine.
+        places: Where each line of `build` and `pip` was written.
     """
 
     layout: Layout
@@ -44,6 +45,7 @@ class Order:
     pip: tuple[str, ...]
     constraints: tuple[str, ...]
     local: tuple[str, ...]
+    places: Mapping[str, str]
     variables: Mapping[str, str]
     credentials: tuple[Credential, ...]
     index_variables: Mapping[str, str]
@@ -71,6 +73,7 @@ class Order:
             pip=tuple(given["pip"]),
             constraints=tuple(given["constraints"]),
             local=tuple(given["local"]),
+            places=given["places"],
             variables=given["variables"],
             credentials=tuple(Credential(**credential) for credential in given["credentials"]),
             index_variables=given["index_variables"],
@@ -91,6 +94,10 @@ class Order:
     def interpreter(self) -> Path:
         """The environment's Python, if it has one."""
         return self.prefix / "bin" / "python"
+
+    def place(self, line: str) -> str:
+        """Where one of pip's lines was written."""
+        return self.places.get(line, self.file)
 
     def cache(self, name: str) -> Path:
         """One of the package caches; made if it is not there."""

@@ -12,39 +12,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mlp.environment.diagnosis import STEPS, explain
 from mlp.environment.extras import find_uv
-from mlp.errors import (
-    EnvironmentInvalid,
-    EnvironmentUnavailable,
-    EnvironmentUnsolvable,
-    PreparationError,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlp.environment.order import Order
 
-__all__ = ["explain", "freeze", "install", "uv_variables"]
+__all__ = ["freeze", "install", "uv_variables"]
 
 _EDITABLE: Final = re.compile(r"(?:-e\s*|--editable[\s=]+)")
-_STEPS: Final = re.compile(r"(Resolved|Prepared|Installed|Uninstalled|Built|Building|Downloading|Updating) ")
 _WARNING: Final = re.compile(r"warning: ")
-
-_DENIED: Final = re.compile(
-    r"\b(401 Unauthorized|403 Forbidden|407 Proxy)|authentication credentials|HTTP status client error \(40[137]",
-    re.IGNORECASE,
-)
-_UNREACHABLE: Final = re.compile(
-    r"error sending request|Request failed after|Failed to fetch|Failed to download|client error \(Connect\)"
-    r"|Connection refused|dns error|timed out|5\d\d (Internal Server Error|Bad Gateway|Service Unavailable)"
-    r"|invalid peer certificate|Could not connect",
-    re.IGNORECASE,
-)
-_UNSOLVABLE: Final = re.compile(
-    r"No solution found|was not found in the|not found in the package registry|has no wheels with a matching"
-)
-_MALFORMED: Final = re.compile(r"Couldn't parse requirement|Unexpected '|Expected |Unsupported|Invalid", re.IGNORECASE)
 
 
 def uv_variables(order: Order) -> dict[str, str]:
@@ -85,6 +64,9 @@ def _install(order: Order, lines: tuple[str, ...], constraints: Path | None, say
     command = [find_uv(), "pip", "install", "--python", str(order.interpreter), "--requirement", "-"]
     if constraints is not None:
         command += ["--constraint", str(constraints)]
+    if order.local:
+        # uv takes what it once built of a directory for what it would build now, as long as its metadata look the same.
+        command.append("--refresh")
     said: list[str] = []
     with subprocess.Popen(
         command,
@@ -103,10 +85,10 @@ def _install(order: Order, lines: tuple[str, ...], constraints: Path | None, say
             uv.stdin.write("".join(f"{_as_a_copy(line, order)}\n" for line in lines))
         for line in uv.stderr:
             said.append(line.rstrip("\n"))
-            if _STEPS.match(line.strip()) or _WARNING.match(line):
+            if STEPS.match(line.strip()) or _WARNING.match(line):
                 say(line.strip())
     if uv.returncode:
-        raise explain(order, "\n".join(said))
+        raise explain(order, "\n".join(said), lines)
 
 
 def _as_a_copy(line: str, order: Order) -> str:
@@ -150,20 +132,3 @@ def _installed_by_conda(prefix: Path) -> list[str]:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def explain(order: Order, said: str) -> PreparationError:
-    """The error that says what uv said, and whose it is to put right."""
-    text = order.secrets.mask("\n".join(line for line in said.splitlines() if not _STEPS.match(line.strip()))).strip()
-    if _DENIED.search(text):
-        return EnvironmentUnavailable(
-            f"A package index refuses to serve what {order.file} asks for: it wants credentials, or others. Put "
-            "them into the index's address (PIP_INDEX_URL, UV_DEFAULT_INDEX) or a netrc file.\n{text}"
-        )
-    if _UNREACHABLE.search(text):
-        return EnvironmentUnavailable(f"A package index that {order.file} needs could not be read.\n{text}")
-    if _UNSOLVABLE.search(text):
-        return EnvironmentUnsolvable(f"The pip packages of {order.file} cannot be installed together.\n{text}")
-    if _MALFORMED.search(text) and "build" not in text.lower():
-        return EnvironmentInvalid(f"{order.file}: {text}")
-    return PreparationError(f"Installing the pip packages of {order.file} failed.\n{text}")

@@ -87,6 +87,7 @@ def read(
         pip=tuple(line.text for line in pip.lines),
         constraints=tuple(dict.fromkeys(line.text for line in constraints)),
         local=local,
+        places={line.text: line.place for line in lines},
         variables=declared.variables,
         indexes=indexes.shown,
         credentials=credentials,

@@ -60,6 +60,7 @@ class Specification:
         pip: pip's lines.
         constraints: Lines of constraints files.
         local: What some of pip's lines name on this machine.
+        places: Where each of pip's lines was written.
         variables: Variables that are set when the environment is activated.
         indexes: Package indexes from the surroundings, as uv's variables, without credentials.
         credentials: Of channels.
@@ -79,6 +80,7 @@ class Specification:
     pip: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     local: tuple[LocalContent, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[Credential, ...] = field(default=(), repr=False)
@@ -141,6 +143,7 @@ class Specification:
             "pip": list(self.pip),
             "constraints": list(self.constraints),
             "local": [content.line for content in self.local],
+            "places": dict(self.places),
             "variables": dict(self.variables),
             "credentials": [asdict(credential) for credential in self.credentials],
             "index_variables": dict(self.index_variables),
