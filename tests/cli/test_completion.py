@@ -231,8 +231,8 @@ def plugin(*words: str, cwd: Path, **variables: str) -> list[str]:
     ("words", "answer"),
     [
         (["va"], ["validate\tFind what is wrong with a project or a ProjectRun.", ":4"]),
-        (["run", "wine", "-e", "m"], ["main\talpha, rows, data, verbose", "my eval", "manual\tbanana", ":4"]),
-        (["run", "wine", "-P", "r"], ["rows=\tint, default 10", ":6"]),
+        (["run", "wine", "-e", "m"], ["main\talpha rows data verbose", "my eval", "manual\tbanana", ":4"]),
+        (["run", "wine", "-P", "r"], ["rows=\tint (default 10)", ":6"]),
         (["run", ""], [":16"]),
         (["submit", "-f", ""], [":0"]),
         (["get", ""], [":4"]),
@@ -261,7 +261,7 @@ def test_kubectl_mlp_is_completed_by_kubectl_itself(home):
         check=True,
     )
 
-    assert done.stdout.splitlines() == ["main\talpha, rows, data, verbose", "manual\tbanana", ":4"]
+    assert done.stdout.splitlines() == ["main\talpha rows data verbose", "manual\tbanana", ":4"]
 
 
 def test_the_names_of_runs_are_completed_from_the_cluster(home, runs):

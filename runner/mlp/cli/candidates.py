@@ -43,7 +43,7 @@ def entry_points(context: click.Context, _option: click.Parameter, incomplete: s
     if found is None:
         return []
     project, scripts = found
-    offered = {name: ", ".join(entry_point.parameters) for name, entry_point in project.entry_points.items()}
+    offered = {name: " ".join(entry_point.parameters) for name, entry_point in project.entry_points.items()}
     offered |= {name: "" for name in scripts if name not in offered}
     return [CompletionItem(name, help=text or None) for name, text in offered.items() if name.startswith(incomplete)]
 
@@ -118,7 +118,8 @@ def _project(context: click.Context) -> tuple[Project, list[str]] | None:
 
 
 def _described(parameter: Parameter) -> str:
-    return parameter.type if parameter.default is None else f"{parameter.type}, default {parameter.default}"
+    # Without commas, at which Click's script for fish would cut it.
+    return parameter.type if parameter.default is None else f"{parameter.type} (default {parameter.default})"
 
 
 def _values(parameter: Parameter, begun: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """``mlp completion``: what makes a shell complete the words of mlp, and the program that kubectl asks for its plugin.
 
-The mechanism is Click's: the shell calls mlp with the line in the environment, and mlp prints candidates. For bash the
-script is our own, because bash takes ``=`` and ``:`` for the ends of words, and -P and URIs are full of both.
+The mechanism is Click's: the shell calls mlp with the line in the environment, and mlp prints candidates. The scripts
+for bash and zsh are our own: neither must put a space behind ``alpha=``, and bash takes ``=`` and ``:`` for the ends of
+words.
 """
 
 from __future__ import annotations
@@ -45,6 +46,30 @@ _BASH: Final = """\
 complete -F %(complete_func)s %(prog_name)s
 """
 
+_ZSH: Final = """\
+#compdef %(prog_name)s
+%(complete_func)s() {
+    local kind entry
+    local -a whole begun
+    for kind entry in "${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT - 1)) \\
+            %(complete_var)s=zsh_complete %(prog_name)s 2>/dev/null)}"; do
+        case $kind in
+            plain) whole+=("$entry") ;;
+            open) begun+=("$entry") ;;
+            dir) _path_files -/ ;;
+            file) _path_files ;;
+        esac
+    done
+    (( $#whole )) && _describe -V candidate whole -U
+    (( $#begun )) && _describe -V candidate begun -U -S ''
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    %(complete_func)s "$@"
+else
+    compdef %(complete_func)s %(prog_name)s
+fi
+"""
+
 
 @click.command(
     epilog=examples(
@@ -71,8 +96,13 @@ def command(shell: str) -> None:
 
 
 def register() -> None:
-    """Have Click use our own way with bash."""
-    from click.shell_completion import BashComplete, add_completion_class, split_arg_string  # noqa: PLC0415
+    """Have Click use our own ways with bash and zsh."""
+    from click.shell_completion import (  # noqa: PLC0415 -- only where a shell completes a word
+        BashComplete,
+        ZshComplete,
+        add_completion_class,
+        split_arg_string,
+    )
 
     class Bash(BashComplete):
         source_template: ClassVar[str] = _BASH
@@ -88,11 +118,19 @@ def register() -> None:
             incomplete = self.get_completion_args()[1]
             breaks = os.environ.get("COMP_WORDBREAKS", "")
             kept = max((incomplete.rfind(character) + 1 for character in breaks), default=0)
-            kind = "open" if item.type == "plain" and _goes_on(item) else item.type
             word = _UNSAFE.sub(r"\\\1", str(item.value)[kept:])
-            return f"{kind},{word}"
+            return f"{_kind(item)},{word}"
+
+    class Zsh(ZshComplete):
+        source_template: ClassVar[str] = _ZSH
+
+        def format_completion(self, item: CompletionItem) -> str:
+            """A candidate and what it is, as zsh's _describe takes them."""
+            word = str(item.value).replace(":", r"\:")
+            return f"{_kind(item)}\n{word}:{item.help}" if item.help else f"{_kind(item)}\n{word}"
 
     add_completion_class(Bash, "bash")
+    add_completion_class(Zsh, "zsh")
 
 
 def kubectl() -> None:
@@ -115,6 +153,11 @@ def kubectl() -> None:
     if items and all(map(_goes_on, items)):
         directive |= _NO_SPACE
     click.echo(f":{directive}")
+
+
+def _kind(item: CompletionItem) -> str:
+    """What the scripts are told of a candidate: its type, or that no space follows."""
+    return "open" if item.type == "plain" and _goes_on(item) else item.type
 
 
 def _goes_on(item: CompletionItem) -> bool:
