@@ -12,7 +12,8 @@ from mlp.backends.manifest import read_manifest
 from tests.cli.program import EXAMPLES, mlp
 from tests.cluster.fixtures import is_ci
 
-PROJECTS = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+PROJECTS = sorted(path.parent.name for path in EXAMPLES.glob("*/projectrun.yaml"))
+WORKFLOWS = ["cross_validation", "pipeline", "tuning"]
 needs_scikit_learn = pytest.mark.skipif(
     find_spec("sklearn") is None and not is_ci(), reason="the group examples is not installed"
 )
@@ -25,8 +26,19 @@ def _left_as_it_was():
     assert [path for path in sorted(EXAMPLES.rglob("*")) if path not in before and path.name != "__pycache__"] == []
 
 
-def test_there_are_three():
+def test_three_run_in_a_cluster_too_and_three_are_workflows():
+    """What the workflows do stands in tests/workflows."""
     assert PROJECTS == ["diabetes_regression", "no_mlproject", "two_steps"]
+    assert sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir()) == sorted([*PROJECTS, *WORKFLOWS])
+
+
+@pytest.mark.parametrize(
+    "project", sorted(path.parent for path in EXAMPLES.rglob("MLproject")), ids=lambda path: path.name
+)
+def test_nothing_is_wrong_with_it(project):
+    done = mlp("validate", project)
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_scikit_learn
