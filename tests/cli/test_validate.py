@@ -87,7 +87,7 @@ def test_all_problems_of_a_project_are_told_at_once_with_file_line_and_column(br
     ]
     for line, beginning in zip(done.stdout.splitlines(), told, strict=True):
         assert line.startswith(beginning)
-    assert done.stderr == "4 errors and 1 warning in broken.\n"
+    assert done.stderr == "broken: 4 errors and 1 warning\n"
 
 
 @pytest.mark.parametrize("arguments", [(), (".",), ("MLproject",), ("./MLproject",)])
@@ -106,7 +106,15 @@ def test_a_project_in_which_nothing_is_wrong_is_valid(example):
     done = mlp("validate", EXAMPLES / example, "--strict")
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"Nothing is wrong with {EXAMPLES / example}.\n"
+    assert done.stderr == f"{EXAMPLES / example}: no problems\n"
+
+
+def test_a_directory_in_which_nothing_can_be_run_is_worth_a_warning(tmp_path):
+    done = mlp("validate", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert done.stdout == f".: warning: There is no MLproject file and no script in the root of '{tmp_path.name}'.\n"
+    assert done.stderr == ".: 1 warning\n"
 
 
 def test_warnings_are_no_errors_unless_they_are_meant_to_be(tmp_path):

@@ -72,7 +72,7 @@ def test_what_is_odd_and_harmless_is_a_warning():
 
 @pytest.mark.parametrize("text", [None, "name: wine", main("run {a}", "a: {type: float, default: 1}")])
 def test_in_a_project_without_mistakes_nothing_is_found(text):
-    assert check(text) == []
+    assert check(text, "train.py") == []
 
 
 def test_of_a_file_that_is_no_yaml_the_place_where_it_ends_to_be_is_found():

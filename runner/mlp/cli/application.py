@@ -114,7 +114,7 @@ Start here:
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 ok, 1 failed, 2 wrong usage, 3 cancelled or too late, 4 credentials wanted, "
-    "130 interrupted. 'mlp run' ends with its command's own status.",
+    "69 no environment, 130 interrupted. 'mlp run' ends with its command's own status.",
 )
 @click.version_option(__version__, prog_name="mlp", message="%(prog)s %(version)s")
 def application() -> None:

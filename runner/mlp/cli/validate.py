@@ -136,4 +136,4 @@ def _print(problems: Sequence[Problem], target: str) -> None:
         for kind in ("error", "warning")
         if (number := sum(problem.severity == kind for problem in problems))
     ]
-    click.echo(f"{' and '.join(counts)} in {target}." if counts else f"Nothing is wrong with {target}.", err=True)
+    click.echo(f"{target}: {' and '.join(counts) or 'no problems'}", err=True)

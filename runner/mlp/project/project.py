@@ -99,6 +99,8 @@ class Project:
             for fault in entry_point.faults():
                 findings.add(fault)
             entry_point.warn(files, findings)
+        if project.file is None and not findings.problems and not any(map(is_script, files.root())):
+            findings.warn(project._nothing_to_run())  # noqa: SLF001 -- its own
         # What stands behind an alias, or a placeholder that occurs twice, would be said twice.
         problems = sorted(dict.fromkeys(findings.problems), key=lambda found: (found.line or 0, found.column or 0))
         return replace(project, warnings=findings.warnings), tuple(problems)
@@ -119,6 +121,9 @@ class Project:
         except EntryPointNotFound as error:
             return (Problem.of(error),)
         return tuple(found.objections(parameters, places=places))
+
+    def _nothing_to_run(self) -> str:
+        return f"There is no MLproject file and no script in the root of '{self.name}'."
 
     def resolve(
         self,
@@ -189,7 +194,7 @@ class Project:
         if not self.entry_points and scripts:
             return f". The project's scripts are {', '.join(scripts)}; name one as the entry point."
         if self.file is None:
-            return f". There is no MLproject file and no script in the root of '{self.name}'."
+            return f". {self._nothing_to_run()}"
         return ""
 
 
