@@ -102,10 +102,11 @@ def _is_ready(server: MlflowServer, process: subprocess.Popen) -> bool:
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until and process.poll() is None:
         # /health answers before the database does, and to every host name.
-        with contextlib.suppress(requests.RequestException):
-            answer = requests.post(
-                f"{server.uri}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, timeout=10
-            )
+        with contextlib.suppress(requests.RequestException), requests.Session() as session:
+            # The machine's proxies are for elsewhere.
+            session.trust_env = False
+            address = f"{server.uri}/api/2.0/mlflow/experiments/search"
+            answer = session.post(address, json={"max_results": 1}, timeout=10)
             if answer.ok and "experiments" in answer.json():
                 return True
         time.sleep(0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,8 +71,24 @@ def test_tracking_can_be_switched_off(monkeypatch, uri):
         connect()
 
 
+@pytest.fixture(scope="session")
+def new_database(mlflow, tmp_path_factory):
+    """A database as MLflow makes it, which takes seconds."""
+    directory = tmp_path_factory.mktemp("database")
+    mlflow.run("mlflow.MlflowClient('sqlite:///mlflow.db').search_experiments()", directory=directory)
+    return directory / "mlflow.db"
+
+
+@pytest.fixture
+def database(new_database, tmp_path):
+    """The default store of the directory, without runs."""
+    shutil.copy(new_database, tmp_path)
+
+
 @pytest.mark.parametrize("given", ["sqlite:///runs.db", None])
-def test_a_database_of_sqlite_has_the_whole_life_of_a_run(mlflow, tmp_path, given):
+def test_a_database_of_sqlite_has_the_whole_life_of_a_run(mlflow, tmp_path, new_database, given):
+    if given is None:
+        shutil.copy(new_database, tmp_path)
     elsewhere = tmp_path / "project"
     elsewhere.mkdir()
     code = LIFE + "answer = [record.run_id, record.run_name, record.experiment_id, variables, record.finish('FAILED')]"
@@ -91,6 +108,7 @@ def test_a_database_of_sqlite_has_the_whole_life_of_a_run(mlflow, tmp_path, give
     assert not list(elsewhere.iterdir())
 
 
+@pytest.mark.usefixtures("database")
 def test_the_projects_code_resumes_a_run_of_a_database(mlflow, tmp_path):
     code = (
         LIFE
@@ -129,6 +147,43 @@ answer = {
     }
 
 
+@pytest.mark.usefixtures("database")
+def test_many_runs_at_once_share_a_database(mlflow, tmp_path):
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from mlp.tracking import RunRecord, connect
+tracking = connect()
+def live(number):
+    experiment = tracking.experiment(name="many")
+    record = RunRecord.begin(tracking, experiment_id=experiment, parameters={"number": str(number)})
+    return record.finish("FINISHED")
+with ThreadPoolExecutor(24) as pool:
+    ended = set(pool.map(live, range(24)))
+found = tracking.search_runs([tracking.experiment(name="many")])
+numbers = sorted(int(run.data.params["number"]) for run in found)
+answer = [list(ended), numbers, list({run.info.status for run in found})]
+"""
+    assert mlflow.run(code, directory=tmp_path) == [["FINISHED"], list(range(24)), ["FINISHED"]]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_database_that_another_process_writes_to_is_waited_for(mlflow, tmp_path):
+    code = (
+        LIFE
+        + """
+import sqlite3, threading
+writer = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
+writer.execute("BEGIN EXCLUSIVE")
+# Longer than SQLite itself waits.
+threading.Timer(6, lambda: writer.execute("ROLLBACK")).start()
+answer = [record.finish("KILLED"), tracking.get_run(record.run_id).info.status]
+writer.close()
+"""
+    )
+    assert mlflow.run(code, uri="sqlite:///mlflow.db", directory=tmp_path) == ["KILLED", "KILLED"]
+
+
+@pytest.mark.usefixtures("database")
 def test_a_database_refuses_as_a_server_does(mlflow, tmp_path):
     code = """
 from mlp.errors import TrackingError

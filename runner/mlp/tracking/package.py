@@ -45,6 +45,8 @@ class PackageTracking(Tracking):
         super().__init__(uri, shown)
         self._lock = threading.Lock()
         self._opened: Any = None
+        # SQLite has one writer at a time, and SQLAlchemy's pool few connections: many threads would starve there.
+        self._turn = threading.Lock()
 
     def close(self) -> None:
         with self._lock:
@@ -130,7 +132,8 @@ class PackageTracking(Tracking):
             client = self._client()
             exceptions = importlib.import_module("mlflow.exceptions")
             try:
-                return work(client)
+                with self._turn:
+                    return work(client)
             except exceptions.MlflowException as error:
                 raise self._meaning(error) from None
             except Exception as error:
