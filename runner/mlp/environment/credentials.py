@@ -32,12 +32,17 @@ class Credential:
     Attributes:
         host: The host, without a port: rattler knows hosts by name only.
         username: Empty for a token.
-        password: The password, or the token.
+        password: The password, or the token; empty for a token that stands in the place of a name: https://TOKEN@host/.
     """
 
     host: str
     password: str = field(repr=False)
-    username: str = ""
+    username: str = field(default="", repr=False)
+
+    @property
+    def secret(self) -> str:
+        """What must not be shown."""
+        return self.password or self.username
 
     def for_rattler(self) -> dict[str, object]:
         """The entry of a rattler authentication file."""
@@ -74,9 +79,7 @@ def split(url: str) -> tuple[str, Credential | None]:
     if "@" in parts.netloc:
         username, password = unquote(parts.username or ""), unquote(parts.password or "")
         clean = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        # A lone user name is a token in the place of one: https://TOKEN@host/.
-        given = Credential(host, password, username) if password else Credential(host, username, "token")
-        return split(clean)[0], given
+        return split(clean)[0], Credential(host, password, username)
     if token := _TOKEN.match(parts.path):
         clean = urlunsplit(parts._replace(path=parts.path[token.end() :]))
         return clean, Credential(host, unquote(token[1]))

@@ -14,22 +14,25 @@ from mlp.environment.credentials import bare, split
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Indexes", "indexes_from"]
+__all__ = ["Indexes", "indexes_from", "options"]
 
 _MAIN: Final = "UV_DEFAULT_INDEX"
 _FURTHER: Final = "UV_INDEX"
 _DIRECTORIES: Final = "UV_FIND_LINKS"
+# Named in the manner of the others: uv itself has only an option.
+_NO_INDEX: Final = "UV_NO_INDEX"
+
 _ALIASES: Final = {"UV_INDEX_URL": _MAIN, "UV_EXTRA_INDEX_URL": _FURTHER}
 _FROM_PIP: Final = {
     "PIP_INDEX_URL": _MAIN,
     "PIP_EXTRA_INDEX_URL": _FURTHER,
     "PIP_FIND_LINKS": _DIRECTORIES,
-    "PIP_NO_INDEX": "UV_NO_INDEX",
+    "PIP_NO_INDEX": _NO_INDEX,
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
     "PIP_CERT": "SSL_CERT_FILE",
 }
 # These decide which packages are found, so they are part of what is asked; the others only how they are reached.
-_DECISIVE: Final = (_MAIN, _FURTHER, _DIRECTORIES, "UV_NO_INDEX")
+_DECISIVE: Final = (_MAIN, _FURTHER, _DIRECTORIES, _NO_INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ def indexes_from(surroundings: Mapping[str, str]) -> Indexes:
     return Indexes(shown, variables | given, tuple(secrets))
 
 
+def options(variables: Mapping[str, str]) -> list[str]:
+    """What uv has to be told by options, since it has no variable for it."""
+    return [] if variables.get(_NO_INDEX, "").lower() in {"", "0", "false", "no", "off"} else ["--no-index"]
+
+
 def _is_secret(name: str) -> bool:
     return name.startswith("UV_INDEX_") and name.endswith("_PASSWORD")
 
@@ -83,7 +91,7 @@ def _index(address: str, fallback: str, variables: dict[str, str], secrets: list
     if credential is None or clean == url:
         return address
     variable = "".join(letter if letter.isalnum() else "_" for letter in name).upper()
-    variables[f"UV_INDEX_{variable}_USERNAME"] = credential.username or credential.password
+    variables[f"UV_INDEX_{variable}_USERNAME"] = credential.username
     variables[f"UV_INDEX_{variable}_PASSWORD"] = credential.password
-    secrets.append(credential.password)
+    secrets.append(credential.secret)
     return f"{name}={clean}"

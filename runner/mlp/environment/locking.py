@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from mlp.environment.extras import find_uv
+from mlp.environment.indexes import options
 from mlp.errors import EnvironmentUnavailable
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def _with_hashes(
     cache: EnvironmentCache, specification: Specification, environment: BuiltEnvironment, lines: list[str]
 ) -> str:
     done = subprocess.run(
-        [find_uv(), "pip", "compile", "-", *_ONLY_HASHES, "--python", str(environment.path / "bin" / "python")],
+        [
+            *(find_uv(), "pip", "compile", "-", *_ONLY_HASHES, *options(specification.index_variables)),
+            *("--python", str(environment.path / "bin" / "python")),
+        ],
         input="".join(f"{line}\n" for line in lines),
         cwd=cache.root,
         env={

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlp.environment.diagnosis import STEPS, explain
 from mlp.environment.extras import find_uv
+from mlp.environment.indexes import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,16 @@ def install(order: Order, say: Callable[[str], None]) -> None:
 
 
 def _install(order: Order, lines: tuple[str, ...], constraints: Path | None, say: Callable[[str], None]) -> None:
-    command = [find_uv(), "pip", "install", "--python", str(order.interpreter), "--requirement", "-"]
+    command = [
+        find_uv(),
+        "pip",
+        "install",
+        "--python",
+        str(order.interpreter),
+        "--requirement",
+        "-",
+        *options(order.index_variables),
+    ]
     if constraints is not None:
         command += ["--constraint", str(constraints)]
     if order.local:

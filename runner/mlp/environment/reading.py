@@ -73,6 +73,10 @@ def read(
         addresses, credentials = _split_all(
             channels.expand((), default=settings.channels, alias=settings.channel_alias, directory=directory)
         )
+    for host in sorted({each.host for each in credentials}):
+        if len({each.secret for each in credentials if each.host == host}) > 1:
+            # rattler knows one credential a host.
+            findings.warn(f"Channels of {host} are given with different credentials; only the last of them is used.")
     constraints = (*build.constraints, *pip.constraints)
     everything = "\n".join(line.text for line in (*lines, *constraints))
     return Specification(
@@ -93,7 +97,7 @@ def read(
         credentials=credentials,
         index_variables=indexes.variables,
         secrets=Secrets.of(
-            (*indexes.secrets, *passwords_in(everything), *(credential.password for credential in credentials))
+            (*indexes.secrets, *passwords_in(everything), *(credential.secret for credential in credentials))
         ),
         warnings=tuple(bare(warning) for warning in findings.warnings),
     )

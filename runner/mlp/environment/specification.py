@@ -76,11 +76,12 @@ class Specification:
     channels: tuple[str, ...] = ()
     conda: tuple[str, ...] = ()
     python: str | None = None
-    build: tuple[str, ...] = ()
-    pip: tuple[str, ...] = ()
-    constraints: tuple[str, ...] = ()
-    local: tuple[LocalContent, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
+    # A line may hold an address with a password in it.
+    build: tuple[str, ...] = field(default=(), repr=False)
+    pip: tuple[str, ...] = field(default=(), repr=False)
+    constraints: tuple[str, ...] = field(default=(), repr=False)
+    local: tuple[LocalContent, ...] = field(default=(), repr=False)
+    places: Mapping[str, str] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     credentials: tuple[Credential, ...] = field(default=(), repr=False)
