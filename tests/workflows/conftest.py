@@ -3,16 +3,23 @@ from __future__ import annotations
 import pytest
 
 from tests.tracking.conftest import mlflow
-from tests.workflows.place import Place
+from tests.workflows.place import Desk, Place
 
 __all__ = ["mlflow"]
 
 
 @pytest.fixture(scope="module")
-def make_place(tmp_path_factory, mlflow_server, mlflow):
+def make_desk(tmp_path_factory, mlflow_server, mlflow):
+    """Makes a desk with an experiment of its own."""
+    return lambda: Desk.make(tmp_path_factory.mktemp("desk"), mlflow_server.uri, mlflow)
+
+
+@pytest.fixture(scope="module")
+def make_place(tmp_path_factory, make_desk):
     """Makes a place with some of the examples."""
+    return lambda *examples: Place.make(tmp_path_factory.mktemp("workflow"), make_desk(), *examples)
 
-    def make(*examples: str) -> Place:
-        return Place.make(tmp_path_factory.mktemp("workflow"), mlflow_server.uri, mlflow, *examples)
 
-    return make
+@pytest.fixture
+def desk(make_desk):
+    return make_desk()

@@ -1,4 +1,4 @@
-"""Where the workflows of the examples run: a Git repository with copies of them, and an experiment of a real server."""
+"""Where workflows run: somebody who calls mlp with a real tracking server, and a repository with the examples."""
 
 from __future__ import annotations
 
@@ -52,39 +52,42 @@ class Recorded:
         return self.tags["mlflow.project.entryPoint"]
 
     @property
+    def own_tags(self) -> dict[str, str]:
+        """The tags without those whose values are the machine's, MLflow's or made up for the one run."""
+        others = {"mlflow.user", "mlflow.runName", "mlp.uid"}
+        return {name: value for name, value in self.tags.items() if name not in others}
+
+    @property
     def parent(self) -> str | None:
         return self.tags.get("mlflow.parentRunId")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where workflows run.
+class Desk:
+    """Where somebody calls mlp, whose runs go to a real server.
 
     Attributes:
-        directory: A work tree, with nothing that is not committed.
-        commit: What HEAD is.
+        home: Their home directory.
         uri: The tracking server.
         experiment: The name of an experiment that nobody else uses.
+        mlflow: A program with MLflow's own client.
     """
 
-    directory: Path
-    commit: str
+    home: Path
     uri: str
     experiment: str
     mlflow: Mlflow
 
     @classmethod
-    def make(cls, root: Path, uri: str, mlflow: Mlflow, *examples: str) -> Place:
-        directory = root / "examples"
-        for name in examples:
-            shutil.copytree(EXAMPLES / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (root / "home").mkdir()
-        return cls(directory.resolve(), commit(directory), uri, f"workflow-{uuid.uuid4().hex}", mlflow)
+    def make(cls, root: Path, uri: str, mlflow: Mlflow) -> Desk:
+        home = root / "home"
+        home.mkdir()
+        return cls(home, uri, f"workflow-{uuid.uuid4().hex}", mlflow)
 
     def variables(self, **more: str) -> dict[str, str]:
         """The environment of a user who has activated ours and uses the server."""
         found = environment(
-            HOME=str(self.directory.parent / "home"),
+            HOME=str(self.home),
             MLP_TRACKING="on",
             MLFLOW_TRACKING_URI=self.uri,
             MLFLOW_EXPERIMENT_NAME=self.experiment,
@@ -99,7 +102,7 @@ class Place:
         """Call mlp to its end."""
         return subprocess.run(
             [MLP, *map(str, arguments)],
-            cwd=cwd or self.directory,
+            cwd=cwd or self.home,
             env=self.variables(**variables),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -116,6 +119,40 @@ class Place:
         """An artifact."""
         return self.mlflow.run(TEXT, uri=self.uri, run_id=run_id, path=path)
 
+
+@dataclass(frozen=True)
+class Place:
+    """A Git repository with copies of examples.
+
+    Attributes:
+        desk: Where they are run from.
+        directory: The work tree, with nothing in it that is not committed.
+        commit: What HEAD is.
+    """
+
+    desk: Desk
+    directory: Path
+    commit: str
+
+    @classmethod
+    def make(cls, root: Path, desk: Desk, *examples: str) -> Place:
+        directory = root.resolve() / "examples"
+        for name in examples:
+            shutil.copytree(EXAMPLES / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        return cls(desk, directory, commit(directory))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        """`mlp run`, from the work tree's root."""
+        return self.desk.mlp("run", *arguments, cwd=self.directory)
+
+    def runs(self) -> list[Recorded]:
+        """As the desk's."""
+        return self.desk.runs()
+
+    def text(self, run_id: str, path: str) -> str:
+        """As the desk's."""
+        return self.desk.text(run_id, path)
+
     def tags(self, example: str, entry_point: str, *, project: str, parent: str | None = None) -> dict[str, str]:
         """What mlp has to write about a run of an example's directory, apart from the user and the run's name."""
         return {
@@ -127,8 +164,3 @@ class Place:
             "mlp.project.name": project,
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
-
-
-def own(tags: dict[str, str]) -> dict[str, str]:
-    """Tags without those whose values are the machine's, MLflow's or made up for the one run."""
-    return {name: value for name, value in tags.items() if name not in {"mlflow.user", "mlflow.runName", "mlp.uid"}}

@@ -6,8 +6,6 @@ import statistics
 
 import pytest
 
-from tests.workflows.place import own
-
 
 @pytest.fixture(scope="module")
 def place(make_place):
@@ -16,7 +14,7 @@ def place(make_place):
 
 @pytest.fixture(scope="module")
 def by_seed(place):
-    done = place.mlp("run", "cross_validation", "--env-manager", "local", "-P", "alpha=0.10")
+    done = place.run("cross_validation", "--env-manager", "local", "-P", "alpha=0.10")
     assert done.returncode == 0, done.stderr
     parent, *runs = place.runs()
     return parent, runs, done
@@ -25,7 +23,7 @@ def by_seed(place):
 @pytest.fixture(scope="module")
 def by_fold(place, by_seed):
     before = 1 + len(by_seed[1])
-    done = place.mlp("run", "cross_validation", "-e", "folds", "--env-manager", "local", "-P", "folds=3")
+    done = place.run("cross_validation", "-e", "folds", "--env-manager", "local", "-P", "folds=3")
     assert done.returncode == 0, done.stderr
     parent, split, *runs = place.runs()[before:]
     return parent, split, runs
@@ -40,9 +38,7 @@ def test_there_is_one_run_a_seed(place, by_seed):
         ("2", "0.10", "FINISHED"),
     ]
     for run in runs:
-        assert own(run.tags) == place.tags(
-            "cross_validation", "train", project="cross-validation", parent=parent.run_id
-        )
+        assert run.own_tags == place.tags("cross_validation", "train", project="cross-validation", parent=parent.run_id)
     assert len({run.metrics["rmse"] for run in runs}) == 3
 
 
@@ -52,7 +48,7 @@ def test_the_parent_has_the_mean_and_the_deviation(place, by_seed):
 
     assert (parent.status, parent.ended) == ("FINISHED", True)
     assert parent.parameters == {"seeds": "3", "alpha": "0.10"}
-    assert own(parent.tags) == place.tags("cross_validation", "main", project="cross-validation")
+    assert parent.own_tags == place.tags("cross_validation", "main", project="cross-validation")
     assert parent.metrics == {
         "rmse_mean": pytest.approx(statistics.mean(errors)),
         "rmse_std": pytest.approx(statistics.stdev(errors)),
@@ -65,7 +61,7 @@ def test_another_project_makes_the_folds(place, by_fold):
 
     assert split.status == "FINISHED"
     assert split.parameters == {"folds": "3", "seed": "7"}
-    assert own(split.tags) == place.tags("cross_validation/splitter", "main", project="splitter", parent=parent.run_id)
+    assert split.own_tags == place.tags("cross_validation/splitter", "main", project="splitter", parent=parent.run_id)
     tested = [row for fold in range(3) for row in place.text(split.run_id, f"fold-{fold}/test.csv").splitlines()]
     assert len(tested) == len(set(tested)) == 442
 
@@ -77,7 +73,7 @@ def test_there_is_one_run_a_fold_which_is_told_the_fold_s_artifacts(place, by_fo
         f"runs:/{split.run_id}/fold-{number}": "FINISHED" for number in range(3)
     }
     for run in runs:
-        assert own(run.tags) == place.tags(
+        assert run.own_tags == place.tags(
             "cross_validation", "train_on_fold", project="cross-validation", parent=parent.run_id
         )
     assert parent.status == "FINISHED"
@@ -88,7 +84,7 @@ def test_there_is_one_run_a_fold_which_is_told_the_fold_s_artifacts(place, by_fo
 def test_a_run_that_fails_is_told_with_what_it_wrote(place):
     before = len(place.runs())
 
-    done = place.mlp("run", "cross_validation", "--no-conda", "-P", "alpha=-1", "-P", "seeds=2")
+    done = place.run("cross_validation", "--no-conda", "-P", "alpha=-1", "-P", "seeds=2")
 
     assert done.returncode == 1
     assert "The 'alpha' parameter of Ridge must be" in done.stderr

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from tests.workflows.place import own
-
 STEPS = ["main", "load", "transform", "train"]
 
 
@@ -19,7 +17,7 @@ def place(make_place):
 @pytest.fixture(scope="module")
 def first(place):
     """The workflow, run from its directory."""
-    return place.mlp("run", "pipeline", "--env-manager", "local", "-P", "rows=200", "-P", "alpha=0.50")
+    return place.run("pipeline", "--env-manager", "local", "-P", "rows=200", "-P", "alpha=0.50")
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +47,12 @@ def test_each_step_is_told_which_run_has_made_what_it_needs(runs):
 
 def test_the_steps_are_children_of_the_workflow_and_each_says_which_code_it_was(place, runs):
     parent = runs["main"]
-    written = own(parent.tags)
+    written = parent.own_tags
 
     assert written.pop("model") == f"runs:/{runs['train'].run_id}/model.json"
     assert written == place.tags("pipeline", "main", project="pipeline")
     for name in STEPS[1:]:
-        assert own(runs[name].tags) == place.tags("pipeline", name, project="pipeline", parent=parent.run_id)
+        assert runs[name].own_tags == place.tags("pipeline", name, project="pipeline", parent=parent.run_id)
 
 
 def test_the_steps_record_what_they_make(place, runs):
@@ -76,8 +74,8 @@ def test_the_workflow_says_what_it_does(first, runs):
 
 
 def test_what_was_done_before_is_not_done_again_though_the_project_comes_from_elsewhere(place, runs):
-    done = place.mlp(
-        "run", f"{place.directory.as_uri()}#pipeline", "-v", place.commit, "--no-conda",
+    done = place.run(
+        f"{place.directory.as_uri()}#pipeline", "-v", place.commit, "--no-conda",
         "-P", "rows=200", "-P", "alpha=2", "-P", "reuse=yes",
     )  # fmt: skip
 
@@ -96,7 +94,7 @@ def test_what_was_done_before_is_not_done_again_though_the_project_comes_from_el
 def test_a_step_that_fails_fails_the_workflow(place, runs):
     before = len(place.runs())
 
-    done = place.mlp("run", "pipeline", "--no-conda", "-P", "rows=200", "-P", "alpha=-1", "-P", "reuse=yes")
+    done = place.run("pipeline", "--no-conda", "-P", "rows=200", "-P", "alpha=-1", "-P", "reuse=yes")
 
     assert done.returncode == 1
     assert "The 'alpha' parameter of Ridge must be" in done.stderr

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.cli.program import MLP
-from tests.workflows.place import DEADLINE, own
+from tests.workflows.place import DEADLINE
 
 GOOD, POOR = ["0.01", "0.001"], ["1e-7", "1e-8"]
 
@@ -22,7 +22,7 @@ def place(make_place):
 
 @pytest.fixture(scope="module")
 def done(place):
-    return place.mlp("run", "tuning", "--env-manager", "local")
+    return place.run("tuning", "--env-manager", "local")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_all_are_children_of_the_tuning_and_have_their_parameters(place, runs):
         rate: {"learning_rate": rate, "seed": "7"} for rate in (*GOOD, *POOR)
     }
     for run in tried.values():
-        assert own(run.tags) == place.tags("tuning", "train", project="tuning", parent=parent.run_id)
+        assert run.own_tags == place.tags("tuning", "train", project="tuning", parent=parent.run_id)
 
 
 def test_the_best_one_is_named_by_the_parent(place, runs, done):
@@ -62,7 +62,7 @@ def test_the_best_one_is_named_by_the_parent(place, runs, done):
     assert (parent.status, parent.ended) == ("FINISHED", True)
     assert parent.parameters == {"learning_rates": "0.01 1e-7 0.001 1e-8", "parallel": "2", "tolerance": "1.1"}
     assert parent.metrics == {"best_rmse": best.metrics["best_rmse"]}
-    assert own(parent.tags) == {
+    assert parent.own_tags == {
         **place.tags("tuning", "main", project="tuning"),
         "best_run": best.run_id,
         "best_learning_rate": best.parameters["learning_rate"],
@@ -76,7 +76,7 @@ def test_a_tuning_that_is_ended_ends_its_runs(make_place):
     with subprocess.Popen(
         command,
         cwd=place.directory,
-        env=place.variables(),
+        env=place.desk.variables(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
