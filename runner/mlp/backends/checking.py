@@ -7,22 +7,20 @@ read too. Nothing here knows how problems are shown.
 from __future__ import annotations
 
 import re
-import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from mlp.errors import EnvironmentInvalid, MlpError, UsageError
+from mlp.errors import EnvironmentInvalid, MlpError
 from mlp.project import Problem, Project, no_such_path
-from mlp.source import DirectoryFiles, locate, repository_of
+from mlp.source import DirectoryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlp.project import Environment, Places
 
-__all__ = ["Call", "Here", "bring", "check_environment", "check_project"]
+__all__ = ["Call", "Here", "check_environment", "check_project"]
 
 _ELSEWHERE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PLACED: Final = re.compile(r"(?P<file>[^:]+):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)", re.DOTALL)
@@ -66,34 +64,6 @@ class Here:
         """The value: a program may be about to write there."""
         del parameter, default
         return value
-
-
-@contextmanager
-def bring(uri: str, *, subdirectory: str = "", version: str | None = None) -> Iterator[Path]:
-    """Bring a project to this machine, for as long as the context lasts. A directory is used in place.
-
-    Raises:
-        SourceError: There is no such project, or it cannot be reached.
-    """
-    location = locate(uri, subdirectory=subdirectory, local=True)
-    if location.kind == "directory" and version is None:
-        yield location.directory
-        return
-    with tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True) as temporary:
-        into = Path(temporary, replace(location, subdirectory="").name)
-        if location.kind == "archive":
-            from mlp.source import fetch_archive  # noqa: PLC0415 -- requests takes 0.1 s
-
-            if version is not None:
-                raise UsageError("Setting a version is only supported for Git project URIs")
-            yield fetch_archive(location, into)
-            return
-        from mlp.source import Access, Git  # noqa: PLC0415 -- a directory needs nothing of Git
-
-        repository, git = repository_of(location), Git(Access.ambient())
-        found = git.resolve(repository.uri, version)
-        git.fetch(repository.uri, found.commit, into, ref=found.ref, subdirectory=repository.subdirectory)
-        yield into / repository.subdirectory
 
 
 def check_project(directory: Path, call: Call, *, places: Places) -> tuple[Problem, ...]:

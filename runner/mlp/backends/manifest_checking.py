@@ -6,12 +6,13 @@ if the first is answered well, and only where the project is at hand. Nothing he
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mlp.backends.checking import Call, bring, check_environment
+from mlp.backends.bringing import bring
+from mlp.backends.checking import Call, check_environment
 from mlp.backends.manifest import read_text
 from mlp.errors import EntryPointNotFound, ProjectInvalid, UsageError
 from mlp.project import Problem, Project
@@ -69,7 +70,7 @@ def check_manifest(
     problems: list[Problem] = []
     with ExitStack() as cleaning:
         # The project that all are held against is brought once.
-        directory = None if project is None else cleaning.enter_context(bring(project, version=version))
+        directory = None if project is None else bring(project, cleaning, version=version).directory
         for document in runs:
             mistakes = _manifest_problems(document)
             problems += mistakes or _call_problems(document, call, directory, resolve=resolve)
@@ -115,15 +116,13 @@ def _call_problems(document: Value, call: Call, directory: Path | None, *, resol
     source = spec.project
     given = {parameter.name: parameter.value for parameter in spec.parameters or ()}
     asked = Call(call.entry_point or source.entry_point, {**given, **call.parameters})
-    brought: AbstractContextManager[Path]
-    if directory is not None:
-        brought = nullcontext(directory)
-    elif source.uri is not None and (resolve or source.uri.startswith("file:")):
-        brought = bring(source.uri, subdirectory=source.subdirectory, version=source.version)
-    else:
-        return
-    with brought as found:
-        for problem in _misfits(found, asked, spec):
+    with ExitStack() as cleaning:
+        if directory is None:
+            if source.uri is None or not (resolve or source.uri.startswith("file:")):
+                return
+            brought = bring(source.uri, cleaning, subdirectory=source.subdirectory, version=source.version)
+            directory = brought.directory
+        for problem in _misfits(directory, asked, spec):
             place = document.place(_field(problem, list(given)))
             message = f"In its project, {problem}" if problem.file else problem.message
             yield replace(problem, message=message, file=place.file, line=place.line, column=place.column)

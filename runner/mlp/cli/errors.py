@@ -1,8 +1,8 @@
 """How the command line's exit status follows from an error.
 
 The table is small on purpose: a shell script can tell a wrong call, a failed run, a cancelled one, missing credentials
-and an environment that cannot be built apart, and nothing else needs telling. The steps in a pod have a finer one (MlpError.exit_code), made for
-the Job's podFailurePolicy; the two must not be mixed.
+and an environment that cannot be built apart, and nothing else needs telling. The steps in a pod have a finer one
+(MlpError.exit_code), made for the Job's podFailurePolicy; the two must not be mixed.
 """
 
 from __future__ import annotations

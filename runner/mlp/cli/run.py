@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlp.cli.candidates import files
+from mlp.cli.examples import examples
 from mlp.cli.parameters import parse_docker_arguments, project_options
 
 if TYPE_CHECKING:
@@ -15,13 +17,21 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        ("The project in this directory, with its defaults", "mlp run ."),
+        ("A branch of a repository, with data from S3", "mlp run GIT_URL -v main -P data=s3://wine/table.csv"),
+        ("Another entry point, in the current environment", "mlp run . -e evaluate --env-manager local"),
+        ("Recorded in an experiment of MLflow", "mlp run . --experiment-name wine --run-name first"),
+    )
+)
 @project_options
 @click.option(
     "-f",
     "--file",
     "manifest",
     metavar="FILE",
+    shell_complete=files,
     help="Run what the ProjectRun in this YAML file describes; '-' is standard input. URI and the other options take "
     "precedence over what stands there.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -113,12 +114,14 @@ def _is_zip(target: str) -> bool:
 
 
 def _of_project(uri: str, version: str | None, call: Call) -> Sequence[Problem]:
-    from mlp.backends.checking import Here, bring, check_project  # noqa: PLC0415
+    from mlp.backends.bringing import bring  # noqa: PLC0415
+    from mlp.backends.checking import Here, check_project  # noqa: PLC0415
 
     shown = Path(uri.partition("#")[0])
     if shown.is_file() and not _is_zip(uri):  # the MLproject file itself
         uri = str(shown.parent)
-    with bring(uri, version=version) as directory:
+    with ExitStack() as cleaning:
+        directory = bring(uri, cleaning, version=version).directory
         problems = check_project(directory, call, places=Here(directory))
     within = Path(*uri.split("#")) if version is None and Path(uri.partition("#")[0]).is_dir() else Path()
     # As the user's editor, or the CI's annotations, would look for it.

@@ -181,14 +181,14 @@ def choose(environment: Environment, manager: str | None, directory: Path) -> Su
         case _ if manager == "local":
             return Surroundings(manager)
         case kind:
-            return _built(kind, directory / (environment.file or ""), manager)
+            return _built(kind, directory, directory / (environment.file or ""), manager)
 
 
-def _built(kind: str, file: Path, manager: str | None) -> Surroundings:
+def _built(kind: str, directory: Path, file: Path, manager: str | None) -> Surroundings:
     from mlp.environment import read  # noqa: PLC0415
     from mlp.tracking import names  # noqa: PLC0415
 
-    specification = read("conda" if kind == "conda" else "python", file, manager=manager)
+    specification = read("conda" if kind == "conda" else "python", file, manager=manager, project=directory)
     used = manager or ("conda" if kind == "conda" else "virtualenv")
     return Surroundings(manager, tags={names.PROJECT_ENV: used}, specification=specification)
 

@@ -1,24 +1,21 @@
 """From a request to a command that is known: bring the project, read it, resolve its parameters.
 
-What comes from Git or from an archive goes to a temporary directory that lives as long as its caller's ExitStack. A
-directory of the user is used in place and never written to by us; a version of it is cloned away from it, so that a
-work tree stays as it is.
+Nothing is downloaded for parameters yet, and no environment is built: what can be wrong with a request is told first.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlp.backends.bringing import bring
 from mlp.backends.local.downloads import Downloads
 from mlp.backends.local.places import LocalPlaces
-from mlp.errors import UsageError
 from mlp.project import Project
-from mlp.source import DirectoryFiles, locate, redact, repository_of
+from mlp.source import DirectoryFiles
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -65,50 +62,18 @@ def bring_and_resolve(request: Request, cleaning: ExitStack) -> Known:
     Raises:
         MlpError: Anything that is wrong with the request, the source or the project.
     """
-    location = locate(request.uri, subdirectory=request.subdirectory, local=True)
-    resolution = None
-    if location.kind == "directory" and request.version is None:
-        directory = location.directory
-    else:
-        # A process that the command left behind may still write there: no reason to fail at the very end.
-        temporary = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True)))
-        if location.kind == "archive":
-            directory = _unpack(location, request, temporary)
-        else:
-            directory, resolution = _fetch(repository_of(location), request, temporary)
-    downloads = Downloads(request.storage_dir, cleaning)
-    return Known(location, resolution, directory, _resolve(request, directory, downloads), downloads)
-
-
-def _fetch(location: Location, request: Request, temporary: Path) -> tuple[Path, Resolution]:
-    # A directory on this machine needs nothing of Git.
-    from mlp.source import Access, Git  # noqa: PLC0415
-
-    git = Git(Access.ambient(username=request.username, password=request.password))
-    resolution = git.resolve(location.uri, request.version)
-    # A repository's name is its project's, unless the project has another or lies in a subdirectory.
-    into = temporary / replace(location, subdirectory="").name
-    _log.info("=== Fetching project from %s into %s ===", redact(request.uri), into)
-    git.fetch(
-        location.uri,
-        resolution.commit,
-        into,
-        ref=resolution.ref,
-        subdirectory=location.subdirectory,
+    brought = bring(
+        request.uri,
+        cleaning,
+        subdirectory=request.subdirectory,
+        version=request.version,
         submodules=request.submodules,
+        username=request.username,
+        password=request.password,
     )
-    _log.info("Fetched %s, commit %s", request.version or "the default branch", resolution.commit)
-    return into / location.subdirectory, resolution
-
-
-def _unpack(location: Location, request: Request, temporary: Path) -> Path:
-    if request.version is not None:
-        raise UsageError("Setting a version is only supported for Git project URIs")
-    # requests takes 0.1 s to import, which projects from elsewhere need not pay.
-    from mlp.source import fetch_archive  # noqa: PLC0415
-
-    _log.info("=== Fetching project from %s into %s ===", redact(request.uri), temporary)
-    return fetch_archive(location, temporary / replace(location, subdirectory="").name)
+    downloads = Downloads(request.storage_dir, cleaning)
+    invocation = _resolve(request, brought.directory, downloads)
+    return Known(brought.location, brought.resolution, brought.directory, invocation, downloads)
 
 
 def _resolve(request: Request, directory: Path, downloads: Downloads) -> Invocation:

@@ -1,0 +1,108 @@
+"""A project on this machine, wherever it came from, for as long as somebody needs it.
+
+What comes from Git or from an archive goes to a temporary directory that lives as long as its caller's ExitStack. A
+directory of the user is used in place and never written to by us; a version of it is cloned away from it, so that a
+work tree stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlp.errors import UsageError
+from mlp.source import locate, redact, repository_of
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from mlp.source import Location, Resolution
+
+__all__ = ["Brought", "bring"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A project that lies here.
+
+    Attributes:
+        location: Where it comes from.
+        resolution: The commit, for what came from Git.
+        directory: Its directory.
+    """
+
+    location: Location
+    resolution: Resolution | None
+    directory: Path
+
+
+def bring(
+    uri: str,
+    cleaning: ExitStack,
+    *,
+    subdirectory: str = "",
+    version: str | None = None,
+    submodules: bool = True,
+    username: str | None = None,
+    password: str | None = None,
+) -> Brought:
+    """Bring a project.
+
+    Args:
+        uri: A Git URL, ``user@host:path``, a directory or a zip archive; ``#subdirectory`` may follow.
+        cleaning: What was fetched is gone when this is closed.
+        subdirectory: The project's directory inside, for those who have it apart.
+        version: A branch, tag or commit; None for what lies there now.
+        submodules: Whether a repository's submodules are fetched too.
+        username: The user for Git over https; None for the user's own credentials.
+        password: Their password or token.
+
+    Raises:
+        SourceError: There is no such project, or it cannot be reached.
+        UsageError: A version of something that has none.
+    """
+    location = locate(uri, subdirectory=subdirectory, local=True)
+    if location.kind == "directory" and version is None:
+        return Brought(location, None, location.directory)
+    # A process that the project's command left behind may still write there: no reason to fail at the very end.
+    temporary = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True)))
+    if location.kind == "archive":
+        return Brought(location, None, _unpack(location, uri, version, temporary))
+    # A directory on this machine needs nothing of Git.
+    from mlp.source import Access, Git  # noqa: PLC0415
+
+    repository = repository_of(location)
+    git = Git(Access.ambient(username=username, password=password))
+    resolution = git.resolve(repository.uri, version)
+    into = _named(repository, temporary)
+    _log.info("=== Fetching project from %s into %s ===", redact(uri), into)
+    git.fetch(
+        repository.uri,
+        resolution.commit,
+        into,
+        ref=resolution.ref,
+        subdirectory=repository.subdirectory,
+        submodules=submodules,
+    )
+    _log.info("Fetched %s, commit %s", version or "the default branch", resolution.commit)
+    return Brought(location, resolution, into / repository.subdirectory)
+
+
+def _unpack(location: Location, uri: str, version: str | None, temporary: Path) -> Path:
+    if version is not None:
+        raise UsageError("Setting a version is only supported for Git project URIs")
+    from mlp.source import fetch_archive  # noqa: PLC0415 -- requests takes 0.1 s to import
+
+    into = _named(location, temporary)
+    _log.info("=== Fetching project from %s into %s ===", redact(uri), into)
+    return fetch_archive(location, into)
+
+
+def _named(location: Location, temporary: Path) -> Path:
+    """A repository's name is its project's, unless the project has another or lies in a subdirectory."""
+    return temporary / replace(location, subdirectory="").name
