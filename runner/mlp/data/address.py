@@ -41,16 +41,22 @@ class Address:
         scheme: In lower case.
         host: What stands between "//" and the next "/": a host, a bucket, a container. "" without "//".
         path: What follows, without its first "/"; decoded where the URI is a URL.
+        meant: The URI that a user wrote, where this one was found by looking that up.
     """
 
     uri: str
     scheme: str
     host: str
     path: str
+    meant: str = ""
 
     @property
     def shown(self) -> str:
         """The URI for people: without credentials and without a query, which often holds a signature."""
+        return f"{self.meant} ({self._own})" if self.meant else self._own
+
+    @property
+    def _own(self) -> str:
         if self.scheme in _URLS:
             parts = urlsplit(self.uri)
             return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
@@ -98,9 +104,10 @@ def parse(uri: str) -> Address:
     match = _URI.match(uri)
     if match is None:
         raise DataInvalid(f"{uri!r} is not a URI. Write for example s3://bucket/key or https://host/file.")
-    if _UNPRINTABLE.search(uri):
-        raise DataInvalid(f"The URI {uri!r} has a line break or another control character in it.")
     scheme = match["scheme"].lower()
+    if _UNPRINTABLE.search(uri):
+        # Not shown: what cannot be taken apart may hold a password anywhere.
+        raise DataInvalid(f"The {scheme} URI has a line break or another control character in it.")
     if scheme in _URLS:
         return _url(uri, scheme, match["slashes"])
     if match["slashes"] == "//":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK", "Check", "Digest", "Digests", "available", "decoded"]
 
-BLOCK: Final = 1 << 20
+BLOCK: Final = 1 << 18
 _HASHES: Final = frozenset({"md5", "sha1", "sha256", "sha512"})
 _CRCS: Final = {"crc32": 4, "crc32c": 4, "crc64nvme": 8}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["transfer"]
 
 _POLL: Final = 0.1
-_FAREWELL: Final = 2.0
+_FAREWELL: Final = 1.0
 
 
 def transfer(

@@ -10,6 +10,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
+
 from mlp.errors import DataAccessDenied, DataInvalid
 
 if TYPE_CHECKING:
@@ -30,15 +34,9 @@ def connect(shown: str, *, threads: int) -> Any:  # noqa: ANN401 -- boto3 makes 
         threads: How many connections there may be at once.
 
     Raises:
-        DataInvalid: boto3 is not installed, or a setting makes no sense.
+        DataInvalid: A setting makes no sense.
         DataAccessDenied: There is no such profile.
     """
-    try:
-        import boto3  # noqa: PLC0415 -- it may be missing, and takes a third of a second
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound  # noqa: PLC0415
-    except ImportError:
-        raise DataInvalid(f"{shown} needs boto3: pip install 'mlp-operator[data]'.") from None
     endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None
     try:
         session = boto3.Session()

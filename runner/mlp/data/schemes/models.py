@@ -55,7 +55,8 @@ def follow(address: Address, context: Context) -> Address:
         )
     server = find_server(context, host="", shown=address.shown)
     try:
-        return below(_location(server, match.groupdict(), shown=address.shown), (match["path"] or "").strip("/"))
+        location = _location(server, match.groupdict(), shown=address.shown)
+        return below(location, (match["path"] or "").strip("/"), meant=address.shown)
     finally:
         server.web.close()
 

@@ -7,7 +7,7 @@ them do. They are not asked for checksums: sizes are compared.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from mlp.data.checks import BLOCK
 from mlp.data.origin import Changed, Context, Item, Listing, Plan, Reply
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mlp.data.address import Address
 
 __all__ = ["ForeignFiles", "open_origin"]
+
+# The older names for the same places in Azure, whose hosts have another word in the middle.
+_SAME: Final = {"wasb": "abfs", "wasbs": "abfss"}
 
 
 def open_origin(address: Address, context: Context) -> ForeignFiles:
@@ -38,10 +41,12 @@ def open_origin(address: Address, context: Context) -> ForeignFiles:
         if not package:
             raise _unknown(address) from None
         raise DataInvalid(f"{address.scheme}:// needs the packages of fsspec: pip install {wanted}.") from None
-    if address.scheme not in fsspec.available_protocols():
-        raise _unknown(address)
+    if _SAME.get(address.scheme, address.scheme) not in fsspec.available_protocols():
+        if not package:
+            raise _unknown(address)
+        raise DataInvalid(f"{address.scheme}:// needs a package that is not installed: pip install {wanted}.")
     try:
-        files, path = url_to_fs(address.uri)
+        files, path = url_to_fs(_renamed(address))
     except ImportError as error:
         raise DataInvalid(
             f"{address.scheme}:// needs a package that is not installed ({error}): pip install {wanted}."
@@ -49,6 +54,13 @@ def open_origin(address: Address, context: Context) -> ForeignFiles:
     except Exception as error:  # noqa: BLE001 -- each package raises its own
         raise DataAccessDenied(f"{address.shown} cannot be reached: {_kind(error)}.") from None
     return ForeignFiles(files, str(path), shown=address.shown)
+
+
+def _renamed(address: Address) -> str:
+    if address.scheme not in _SAME:
+        return address.uri
+    rest = address.uri[len(address.scheme) :]
+    return _SAME[address.scheme] + rest.replace(".blob.", ".dfs.", 1)
 
 
 def _unknown(address: Address) -> DataInvalid:
@@ -93,7 +105,7 @@ class ForeignFiles:
         """Open a file at a place."""
         del version, end
         with self._explained():
-            stream = self._files.open(item.key, "rb", cache_type="none", block_size=4 * BLOCK)
+            stream = self._files.open(item.key, "rb", cache_type="none", block_size=16 * BLOCK)
         with closing(stream):
             yield Reply(self._blocks(stream, begin), begin, item.size)
 

@@ -5,6 +5,7 @@ The store is asked once; everything else is for the scheme of the place that it 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -58,17 +59,23 @@ def follow(address: Address, context: Context) -> Address:
         raise DataInvalid(f"{address.shown} cannot be looked up: {error}") from None
     if not root:
         raise DataNotFound(f"The tracking store does not say where the artifacts of {address.shown} lie.")
-    return below(root, path.strip("/"))
+    return below(root, path.strip("/"), meant=address.shown)
 
 
-def below(root: str, path: str) -> Address:
-    """The address of something below an artifact location, which may be a bare path of this machine."""
+def below(root: str, path: str, *, meant: str) -> Address:
+    """The address of something below an artifact location, which may be a bare path of this machine.
+
+    Args:
+        root: The location.
+        path: Relative to it; "" for all.
+        meant: The URI that led there, for people.
+    """
     if "://" not in root and not root.startswith(("file:/", "dbfs:/", "mlflow-artifacts:/", "models:/")):
         root = Path(root).absolute().as_uri()
-    address = parse(root)
+    address = replace(parse(root), meant=meant)
     if not path:
         return address
     # A path is percent-encoded where the location is a URL, and stands as it is everywhere else.
     base, mark, query = root.partition("?") if address.scheme in {"http", "https"} else (root, "", "")
     encoded = quote(path) if address.scheme in {"http", "https", "file"} else path
-    return parse(f"{base.rstrip('/')}/{encoded}{mark}{query}")
+    return replace(parse(f"{base.rstrip('/')}/{encoded}{mark}{query}"), meant=meant)
