@@ -123,6 +123,8 @@ def main() -> None:
         given = sys.argv[1:2] or [stack.enter_context(tempfile.TemporaryDirectory(prefix="mlflow-"))]
         server = stack.enter_context(running(Path(given[0]).absolute()))
         print(server.uri, flush=True)
+        # Ended as it may be, it takes the server with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
 
