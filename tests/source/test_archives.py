@@ -6,6 +6,7 @@ import base64
 import io
 import logging
 import random
+import shutil
 import socket
 import stat
 import zipfile
@@ -259,18 +260,23 @@ class TestHostileArchives:
         unpack(packed(("zeros", bytes(1_000_000))), bounds=bounds)
         (tmp_path / "out/zeros").unlink()
         for members in ([("zeros", bytes(1_000_001))], [("a", bytes(600_000)), ("b", bytes(600_000))]):
-            with pytest.raises(SourceInvalid, match="holds more than 1,000,000 bytes"):
+            with pytest.raises(SourceInvalid, match="at most 1,000,000 are unpacked"):
                 unpack(packed(*members), bounds=bounds)
             assert list((tmp_path / "out").iterdir()) == []
 
-    def test_one_that_lies_about_its_sizes_is_refused(self, unpack, tmp_path):
+    def test_one_that_lies_about_its_sizes_is_refused_and_writes_no_more(self, unpack, tmp_path, monkeypatch):
         data = bytearray(packed(("zeros", bytes(5_000_000))))
         sizes = [position for position in range(len(data) - 3) if data[position : position + 4] == b"\x40\x4b\x4c\x00"]
         assert len(sizes) == 2  # beside the content, and in the directory
         for position in sizes:
             data[position : position + 4] = (1000).to_bytes(4, "little")
-        with pytest.raises(SourceInvalid):
+        written: list[int] = []
+        clear = shutil.rmtree
+        monkeypatch.setattr("shutil.rmtree", lambda path: (written.append(repositories.size_of(path)), clear(path)))
+        with pytest.raises(SourceInvalid, match="is damaged"):
             unpack(bytes(data), bounds=Bounds(unpacked=1_000_000))
+        assert len(written) == 1
+        assert written[0] <= 1000
         assert not (tmp_path / "out").exists()
 
     def test_one_of_too_many_members_or_bytes_is_refused(self, unpack, tmp_path):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mlp.errors import AuthenticationFailed, UsageError
+from mlp.errors import AuthenticationFailed, SourceUnavailable, UsageError
 from mlp.source import Access, Git
-from mlp.source.credentials import Given
+from mlp.source.credentials import Given, arrange_given
 from tests.servers import git_http
 from tests.source import repositories
 
@@ -88,6 +88,15 @@ def test_a_token_alone_will_do(server, commit):
 def test_the_user_beside_a_token_is_the_one_that_its_server_expects(uri, token, user):
     assert Given(None, token).user(uri) == user
     assert Given("me", token).user(uri) == "me"
+
+
+def test_a_server_may_send_its_clients_on_to_itself_with_encryption(tmp_path):
+    """As those do that listen without it only to name their other address."""
+    config = arrange_given("http://git.example.org/p", Given("bob", "x"), tmp_path).config
+    assert {key for key, _ in config} == {
+        "credential.http://git.example.org.helper",
+        "credential.https://git.example.org.helper",
+    }
 
 
 def test_a_password_and_a_token_exclude_each_other():
@@ -236,10 +245,11 @@ def test_the_files_that_git_reads_them_from_are_private_and_go_with_the_call(ser
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
     # A git of our own on PATH looks at what the real one is given.
-    program.write_text(f'#!/bin/sh\nstat -c "%a %n" "$PWD" "$PWD"/* >> {seen}\nexit 1\n')
+    program.write_text(f'#!/bin/sh\nstat -c "%a %n" "$PWD" "$PWD"/* >> {seen}\ncat password >&2\nexit 1\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
-    with pytest.raises(Exception, match="without a word"):
+    # Even a program that tells what it was given is not quoted with it.
+    with pytest.raises(SourceUnavailable, match=r"failed \(\*\*\*\)"):
         connect(username="bob", password=PASSWORD).resolve(f"{server.url}/project", None)
     modes = {Path(path).name: mode for mode, path in (line.split(" ", 1) for line in seen.read_text().splitlines())}
     assert modes["password"] == "600"

@@ -90,11 +90,16 @@ def test_of_a_subdirectory_only_its_own_are_brought(server, store, git, commit, 
     assert len(store.fetched) == 2  # model.bin lies beside the subdirectory on the way down
 
 
+BROKEN = "smudge = false\nprocess = no-such-program\nrequired = true\n"
+INSTALLED = "smudge = git-lfs smudge -- %f\nprocess = git-lfs filter-process\nrequired = true\n"
+
+
 @needs_lfs
-def test_filters_of_the_user_neither_help_nor_harm(server, store, commit, tmp_path, monkeypatch):
+@pytest.mark.parametrize("filters", [BROKEN, INSTALLED, "smudge = git-lfs smudge -- %f\n"])
+def test_filters_of_the_user_neither_help_nor_harm(server, store, commit, tmp_path, monkeypatch, filters):
     home = tmp_path / "home"
     home.mkdir()
-    (home / ".gitconfig").write_text('[filter "lfs"]\nsmudge = false\nprocess = no-such-program\nrequired = true\n')
+    (home / ".gitconfig").write_text(f'[filter "lfs"]\n{filters}')
     monkeypatch.setenv("HOME", str(home))
     git = Git(Access.ambient("bob", PASSWORD), timeout=60)
     git.fetch(f"{server.url}/project", commit, tmp_path / "with")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlp.errors import AuthenticationFailed, SourceUnavailable
+from mlp.errors import AuthenticationFailed, SourceError, SourceUnavailable
 from mlp.source import Access, Git, fetch_archive, locate
 from mlp.source.network import authorities, network_variables, proxy_passwords
 from tests.servers import forward_proxy, git_http, lfs
@@ -174,6 +174,13 @@ class TestArchives:
     def test_a_proxy_that_is_not_there_is_temporary_and_its_password_not_repeated(self, server, monkeypatch, tmp_path):
         monkeypatch.setenv("https_proxy", "http://ada:hunter2@no-such-proxy.invalid:3128")
         with pytest.raises(SourceUnavailable, match="Unable to retrieve ZIP file") as caught:
+            fetch_archive(locate(f"{server.url}/p.zip", local=True), tmp_path / "out")
+        assert "hunter2" not in str(caught.value)
+
+    @pytest.mark.parametrize("address", ["http://ada:hunter2@[proxy", "nix://ada:hunter2@proxy"])
+    def test_a_malformed_proxy_is_told_and_its_password_not_repeated(self, server, monkeypatch, tmp_path, address):
+        monkeypatch.setenv("https_proxy", address)
+        with pytest.raises(SourceError, match="Unable to retrieve ZIP file") as caught:
             fetch_archive(locate(f"{server.url}/p.zip", local=True), tmp_path / "out")
         assert "hunter2" not in str(caught.value)
 

@@ -131,10 +131,9 @@ def arrange_given(uri: str, given: Given, private: Path) -> Arrangement:
         (private / name).write_text(text, encoding="utf-8")
     helper = _write_helper(private, username=private / USERNAME, password=private / PASSWORD)
     config: list[tuple[str, str]] = []
-    # Git listens to the most exact address only: were it not for the repository's own, a helper that the user has for
-    # a part of the server would come before ours. An empty value forgets the helpers so far.
-    for address in (*_servers(scheme, host), uri):
-        config += [(f"credential.{address}.helper", ""), (f"credential.{address}.helper", helper)]
+    for server in _servers(scheme, host):
+        # An empty value forgets the helpers so far, which are the user's own.
+        config += [(f"credential.{server}.helper", ""), (f"credential.{server}.helper", helper)]
     return Arrangement(config=tuple(config), secrets=(given.password,))
 
 
