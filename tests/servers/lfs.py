@@ -41,12 +41,14 @@ class LargeFiles:
     Attributes:
         objects: Contents by SHA-256.
         elsewhere: The URL of another server that the objects are fetched from.
+        headers: What clients are told to send along when they fetch them.
         batches: How many objects each batch asked for.
         fetched: Names of the objects that were fetched, in the order in which that happened.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     elsewhere: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
 
@@ -79,4 +81,4 @@ class LargeFiles:
         known = {"oid": name, "size": size}
         if name not in self.objects:
             return known | {"error": {"code": 404, "message": "Object does not exist"}}
-        return known | {"actions": {"download": {"href": f"{place}{name}"}}}
+        return known | {"actions": {"download": {"href": f"{place}{name}", "header": self.headers}}}

@@ -55,12 +55,13 @@ def available() -> bool:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, *, accept_git_protocol: bool) -> Iterator[SshServer]:
+def serving(directory: Path, *, accept_git_protocol: bool, programs: Path | None = None) -> Iterator[SshServer]:
     """A server for as long as the block lasts.
 
     Args:
         directory: For its keys and configuration.
         accept_git_protocol: Whether it takes the variable by which a client asks for Git's protocol 2.
+        programs: A directory with programs that clients may call besides those of the machine.
     """
     for name in ("host", "user"):
         make_key(directory / name)
@@ -85,6 +86,8 @@ def serving(directory: Path, *, accept_git_protocol: bool) -> Iterator[SshServer
     }
     if accept_git_protocol:
         settings["AcceptEnv"] = "GIT_PROTOCOL"
+    if programs is not None:
+        settings["SetEnv"] = f"PATH={programs}:{os.environ['PATH']}"
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     with (directory / "sshd.log").open("wb") as log:
         daemon = subprocess.Popen([str(DAEMON), "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, stderr=log)

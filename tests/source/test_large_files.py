@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from mlp.errors import AuthenticationFailed, SourceInvalid, SourceNotFound, SourceUnavailable
 from mlp.source import Access, Git
 from tests.cluster.fixtures import is_ci
-from tests.servers import git_http, lfs
+from tests.servers import git_http, lfs, sshd
 from tests.source import repositories
 
 PASSWORD = "hunter2"
@@ -91,11 +91,12 @@ def test_of_a_subdirectory_only_its_own_are_brought(server, store, git, commit, 
 
 
 BROKEN = "smudge = false\nprocess = no-such-program\nrequired = true\n"
+SINGLE = "smudge = git-lfs smudge -- %f\n"
 INSTALLED = "smudge = git-lfs smudge -- %f\nprocess = git-lfs filter-process\nrequired = true\n"
 
 
 @needs_lfs
-@pytest.mark.parametrize("filters", [BROKEN, INSTALLED, "smudge = git-lfs smudge -- %f\n"])
+@pytest.mark.parametrize("filters", [BROKEN, INSTALLED, SINGLE], ids=["broken", "installed", "older"])
 def test_filters_of_the_user_neither_help_nor_harm(server, store, commit, tmp_path, monkeypatch, filters):
     home = tmp_path / "home"
     home.mkdir()
@@ -124,12 +125,9 @@ def without_client(tmp_path, monkeypatch):
     """A PATH with Git and what Git needs, and without git-lfs."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for directory in ("/bin", "/usr/bin"):
-        for program in Path(directory).iterdir():
-            if program.name != "git-lfs" and not (programs / program.name).exists():
-                (programs / program.name).symlink_to(program)
+    for name in ("git", "sh", "cat"):
+        (programs / name).symlink_to(shutil.which(name))
     monkeypatch.setenv("PATH", str(programs))
-    assert shutil.which("git")
 
 
 @pytest.mark.usefixtures("without_client")
@@ -261,3 +259,25 @@ def test_a_version_of_ones_own_repository_takes_contents_from_there(repository, 
     assert repository.git("cat-file", "-p", f"{commit}:model.bin").startswith("version https://git-lfs")
     Git(Access.ambient(), timeout=60).fetch(repository.uri, commit, tmp_path / "out")
     assert (tmp_path / "out/model.bin").read_bytes() == MODEL
+
+
+@needs_lfs
+@pytest.mark.skipif(not sshd.available() and not is_ci(), reason="there is no OpenSSH server on this machine")
+def test_a_server_that_is_reached_by_ssh_tells_where_its_contents_are(repository, store, commit, tmp_path):
+    programs, secret = tmp_path / "programs", tmp_path / "keys"
+    for directory in (programs, secret, tmp_path / "sshd"):
+        directory.mkdir()
+    with (
+        git_http.serving(repository.path.parent, accounts=git_http.Accounts({"x": "y"}), lfs=store) as web,
+        sshd.serving(tmp_path / "sshd", accept_git_protocol=True, programs=programs) as server,
+    ):
+        store.headers = {"Authorization": "Basic eDp5"}
+        told = {"href": f"{web.url}/project.git/info/lfs", "header": store.headers}
+        program = programs / "git-lfs-authenticate"
+        program.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
+        program.chmod(0o755)
+        (secret / "ssh-privatekey").write_text(server.private_key)
+        (secret / "known_hosts").write_text(server.known_hosts)
+        git = Git(Access.scrubbed(credentials=secret, protocols=("ssh",)), timeout=60)
+        git.fetch(server.url(repository.path), commit, tmp_path / "out", subdirectory="sub")
+    assert (tmp_path / "out/sub/data/a, b*.bin").read_bytes() == TABLE

@@ -56,10 +56,9 @@ _ALWAYS: Final = (
     ("submodule.recurse", "false"),
     ("init.defaultBranch", "main"),
     ("advice.detachedHead", "false"),
-    # Contents of large files are for mlp.source.lfs, not for a filter that the machine may have or lack.
+    # Contents of large files are for mlp.source.lfs, not for a filter that the machine may have or lack. A process that
+    # is set to nothing keeps the other commands of the filter from being called too.
     ("filter.lfs.process", ""),
-    ("filter.lfs.smudge", ""),
-    ("filter.lfs.clean", ""),
     ("filter.lfs.required", "false"),
 )
 

@@ -36,7 +36,6 @@ _LARGEST_POINTER: Final = 1024
 _GITLINK: Final = "160000"
 _FILTER: Final = (
     *("-c", "filter.lfs.process=git-lfs filter-process"),
-    *("-c", "filter.lfs.smudge=git-lfs smudge -- %f"),
     *("-c", "filter.lfs.required=true"),
     # Its own defaults try for minutes, also where credentials are missing; and it would leave hooks behind.
     *("-c", "lfs.transfer.maxRetries=3"),
