@@ -40,6 +40,7 @@ _NO_IMAGE_IS_BUILT: Final = (
     "mlp builds no images: the project's directory is mounted into the container, or cloned in the pod. Leave "
     "build_image (--build-image) out."
 )
+_NO_LOGIN: Final = "docker_auth is not used: the container engine has its own log-in. Run: docker login REGISTRY."
 _OF_A_CLUSTER: Final = (
     "auth_secret", "context", "cpu", "image", "kubeconfig", "memory", "name", "namespace", "service_account",
 )  # fmt: skip
@@ -119,11 +120,7 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
         ClusterError: The cluster cannot be reached, or does not allow it.
         KeyboardInterrupt: The command was interrupted.
     """
-    chosen = choose_backend(backend, mode, build_image=build_image)
-    if docker_auth:
-        raise UsageError(
-            "docker_auth is not used: the container engine has its own log-in. Run: docker login REGISTRY."
-        )
+    chosen = choose_backend(backend, mode, build_image=build_image, docker_auth=docker_auth)
     configuration = choose_configuration(backend_config, cluster_spec)
     request = local_request(
         uri,
@@ -257,8 +254,8 @@ def manifest_request(
     *,
     uri: str | PathLike[str] | None = None,
     parameters: Mapping[str, Any] | None = None,
-    validate: bool = True,
-    **instead: Any,  # noqa: ANN401 -- the other fields of Request
+    entry_point: str | None = None,
+    **options: Any,  # noqa: ANN401 -- those of `local_request`
 ) -> Request:
     """The request that a ProjectRun makes, with what was given in place of its own words.
 
@@ -266,46 +263,60 @@ def manifest_request(
         manifest: A ProjectRun, or the path of a YAML file with one.
         uri: As for `run_manifest`.
         parameters: As for `run_manifest`.
-        validate: As for `run`.
-        instead: Other fields of the request; None leaves the manifest's.
+        entry_point: As for `run_manifest`.
+        options: What else `local_request` takes. What is left at its default leaves the manifest's word.
 
     Raises:
         UsageError: The manifest is not valid, or needs something that only a cluster has.
     """
+    given = local_request(uri or "", parameters=parameters, **options)
     # pydantic takes 0.2 s to import, which the runs without a manifest need not pay.
     from mlp.backends.local.manifest import not_applied, request  # noqa: PLC0415
     from mlp.backends.manifest import read_manifest  # noqa: PLC0415
     from mlp.resources import ProjectRun  # noqa: PLC0415
 
     described = manifest if isinstance(manifest, ProjectRun) else read_manifest(manifest)
-    asked = request(described, uri=None if uri is None else str(uri), parameters=_texts(parameters))
+    asked = request(described, uri=None if uri is None else str(uri), parameters=given.parameters)
     if fields := not_applied(described):
         _log.info("Not applied on this machine: %s", ", ".join(fields))
-    changes = {name: value for name, value in instead.items() if value is not None}
-    if "experiment_id" in changes:
-        changes.setdefault("experiment_name", None)
-    ambient = {
-        "username": os.environ.get(_GIT_USERNAME) or None,
-        "password": os.environ.get(_GIT_PASSWORD) or None,
+    default = local_request("")
+    changes = {
+        field.name: getattr(given, field.name)
+        for field in dataclasses.fields(given)
+        if field.name not in {"uri", "parameters"} and getattr(given, field.name) != getattr(default, field.name)
     }
-    return dataclasses.replace(asked, **{**ambient, **changes, "validate": validate})
+    if entry_point is not None:
+        changes["entry_point"] = entry_point
+    if "experiment_id" in changes:
+        changes["experiment_name"] = None
+    changes |= {"username": given.username, "password": given.password}  # the environment's, too
+    return dataclasses.replace(asked, **changes)
 
 
-def choose_backend(backend: str | None, mode: str | None, *, build_image: bool = False) -> str:
+def choose_backend(
+    backend: str | None,
+    mode: str | None,
+    *,
+    build_image: bool = False,
+    docker_auth: Mapping[str, str] | None = None,
+) -> str:
     """The backend that is meant.
 
     Args:
         backend: Its name.
         mode: The same under its older name.
         build_image: Whether an image is asked for, which no backend builds.
+        docker_auth: What no backend logs in to a registry with.
 
     Raises:
-        UsageError: There is no such backend, or an image is asked for.
+        UsageError: There is no such backend, or something is asked for that none does.
         FieldNotSupported: This version does not have it.
     """
     chosen = _one_of("backend", backend, "mode", mode) or "local"
     if build_image:
         raise UsageError(_NO_IMAGE_IS_BUILT)
+    if docker_auth:
+        raise UsageError(_NO_LOGIN)
     if chosen not in _BACKENDS:
         raise UsageError(f"Got unsupported execution mode {chosen}. Supported values: {sorted(_BACKENDS)}")
     if chosen == "databricks":

@@ -201,3 +201,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
     assert done.returncode == 2
     assert f"{tmp_path / 'no.yaml'} cannot be read: No such file or directory." in done.stderr
+
+
+def test_options_of_the_command_line_go_with_a_manifest(tmp_path):
+    project(tmp_path / "p", "cat {data}", parameters={"data": "path"})
+    (tmp_path / "table.csv").write_text("1,2\n")
+    file = manifest(tmp_path / "run.yaml", "https://git.example.com/p.git")
+    options = ["--storage-dir", tmp_path / "kept", "--git-username", "ann", "--git-password", "x", "-A", "gpus=all"]
+
+    done = mlp("run", tmp_path / "p", "-f", file, "-P", f"data={tmp_path / 'table.csv'}", *options, "--run-name", "a")
+
+    assert (done.returncode, done.stdout) == (0, "1,2\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import signal
 import subprocess
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_the_project_lies_in_its_container_where_images_of_mlflow_have_it():
     assert made.arguments[:6] == ("/usr/bin/docker", "run", "--rm", "--init", "--name", "mlp-1")
     assert values_of("--workdir", made.arguments) == [PROJECT_DIRECTORY]
     assert values_of("--mount", made.arguments) == [f"type=bind,source={PROJECT},target={PROJECT_DIRECTORY}"]
-    assert made.arguments[-7:-4] == ("--", "py:3", "sh")
+    assert made.arguments[-8:-5] == ("--", "py:3", "sh")
     assert made.arguments[-1] == "python train.py"
 
 
@@ -387,7 +388,7 @@ def run(podman, tmp_path):
     project.mkdir()
     (project / "data.txt").write_text("of the project\n")
 
-    def run(command, *, image=podman.small, environment=(), volumes=(), user=None, copied=None, **given):
+    def start(command, *, image=podman.small, environment=(), volumes=(), user=None, copied=None, **given):
         declared = Environment("docker", image=image, volumes=tuple(volumes), variables=tuple(environment))
         made = contain(
             Engine(engine.program, user=user or engine.user),
@@ -401,16 +402,20 @@ def run(podman, tmp_path):
         )
         for directory in made.directories:
             directory.mkdir(parents=True, exist_ok=True)
-        return subprocess.run(
+        return subprocess.Popen(
             made.arguments,
             env={**environ, **(copied or {}), **made.variables},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
+    def run(command, **given):
+        with start(command, **given) as client:
+            out, err = client.communicate(timeout=120)
+        return subprocess.CompletedProcess(client.args, client.returncode, out.decode(), err.decode())
+
+    run.start = start
     run.project = project
     return run
 
@@ -425,6 +430,31 @@ def test_a_command_runs_in_the_project_inside_the_container(run):
 
 def test_a_command_runs_in_bash_where_the_image_has_it(run, podman):
     assert run("echo ${BASH:+bash}", image=podman.large).stdout == "bash\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_all_of_the_command(run, podman, number):
+    """As it does without a container: what a script has started can end in its own way."""
+    (run.project / "patient.sh").write_text(
+        f"trap 'echo told; exit 7' {number.name[3:]}\necho begun\nwhile :; do sleep 0.1; done\n"
+    )
+    client = run.start("bash patient.sh; true", image=podman.large)
+    with client:
+        assert client.stdout.readline() == b"begun\n"
+        client.send_signal(number)
+        assert client.stdout.read() == b"told\n"
+        assert client.wait(timeout=60) in {0, 128 + number}  # bash goes on where what it waits for took the SIGINT
+
+
+def test_the_last_of_a_command_says_how_it_ended(run, podman):
+    ended = [run(command, image=podman.large) for command in ("exit 127", "kill -9 $$", "sleep 0 & wait; true", "cat")]
+
+    assert [(done.returncode, done.stdout, done.stderr) for done in ended] == [
+        (127, "", ""),
+        (137, "", ""),
+        (0, "", ""),
+        (0, "", ""),
+    ]
 
 
 def test_values_arrive_as_they_are_and_nothing_of_them_runs_here(run, tmp_path):
