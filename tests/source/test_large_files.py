@@ -116,7 +116,7 @@ def test_pointers_stay_where_contents_are_not_wanted_and_one_line_says_so(server
         git.fetch(f"{server.url}/project", commit, tmp_path / "out", lfs=False)
     assert (tmp_path / "out/model.bin").read_text().startswith("version https://git-lfs")
     assert [record.getMessage() for record in caplog.records] == [
-        "3 files stay pointers of Git LFS, as asked: model.bin …"
+        "3 files stay pointers of Git LFS, as asked (the first is model.bin)"
     ]
 
 
@@ -149,6 +149,18 @@ def test_a_project_without_large_files_does_not_need_the_client(server, git, rep
     # Without an attribute it is no pointer for Git either, only a file that looks like one.
     assert (tmp_path / "out/tests/fixture.txt").read_text() == store.put(b"a test's own")
     assert "tests/fixture.txt looks like a pointer of Git LFS" in caplog.text
+
+
+@needs_lfs
+@pytest.mark.parametrize("name", ["GIT_LFS_SKIP_SMUDGE", "GIT_LFS_SKIP_DOWNLOAD_ERRORS"])
+def test_variables_for_other_checkouts_do_not_count(server, store, commit, tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    git = Git(Access.ambient("bob", PASSWORD), timeout=60)
+    git.fetch(f"{server.url}/project", commit, tmp_path / "out")
+    assert (tmp_path / "out/model.bin").read_bytes() == MODEL
+    store.objects.clear()
+    with pytest.raises(SourceNotFound, match="does not have the content"):
+        git.fetch(f"{server.url}/project", commit, tmp_path / "again")
 
 
 @needs_lfs
@@ -238,6 +250,28 @@ class TestConfigurationOfTheProject:
         assert (tmp_path / "out/model.bin").read_bytes() == MODEL
         assert len(elsewhere.requests) == 4
         assert not any(request.credentials for request in elsewhere.requests)
+
+    @needs_lfs
+    @pytest.mark.usefixtures("commit")
+    def test_contents_that_it_excludes_stay_pointers_and_one_line_says_so(
+        self, server, git, repository, tmp_path, caplog
+    ):
+        commit = repository.commit({".lfsconfig": "[lfs]\nfetchexclude = other\n"})
+        git.fetch(f"{server.url}/project", commit, tmp_path / "out")
+        assert (tmp_path / "out/model.bin").read_bytes() == MODEL
+        assert (tmp_path / "out/other/far.bin").read_text().startswith("version https://git-lfs")
+        assert (
+            "1 file stays a pointer of Git LFS, as the project's .lfsconfig asks (the first is other/far.bin)"
+            in caplog.text
+        )
+
+    @needs_lfs
+    @pytest.mark.usefixtures("commit")
+    def test_it_cannot_ask_for_failures_to_be_passed_over(self, server, store, git, repository, tmp_path):
+        commit = repository.commit({".lfsconfig": "[lfs]\nskipdownloaderrors = true\n"})
+        store.objects.clear()
+        with pytest.raises(SourceNotFound, match="does not have the content"):
+            git.fetch(f"{server.url}/project", commit, tmp_path / "out")
 
     @needs_lfs
     @pytest.mark.usefixtures("commit")

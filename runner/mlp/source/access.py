@@ -43,6 +43,9 @@ _OF_A_REPOSITORY: Final = frozenset(
     }
 )
 
+# What somebody has set for checkouts of their own, and would leave pointers in place of files in ours.
+_OF_LARGE_FILES: Final = frozenset({"GIT_LFS_SKIP_DOWNLOAD_ERRORS", "GIT_LFS_SKIP_SMUDGE"})
+
 # Credentials that were given to us; Git gets them in a way in which no other process sees them.
 _OURS: Final = frozenset({"MLFLOW_GIT_PASSWORD", "MLFLOW_GIT_USERNAME"})
 
@@ -224,7 +227,8 @@ class Access:
 
 def own_environment() -> dict[str, str]:
     """The user's environment for calls of Git: tied to no repository, in English, without our own secrets."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY | _OURS}
+    left_out = _OF_A_REPOSITORY | _OF_LARGE_FILES | _OURS
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
     return environment | {"LC_ALL": "C", "LANGUAGE": ""}
 
 

@@ -37,7 +37,9 @@ _GITLINK: Final = "160000"
 _FILTER: Final = (
     *("-c", "filter.lfs.process=git-lfs filter-process"),
     *("-c", "filter.lfs.required=true"),
-    # Its own defaults try for minutes, also where credentials are missing; and it would leave hooks behind.
+    # Otherwise a project could ask for failures to be passed over. The defaults of the next two try for minutes, also
+    # where credentials are missing. And it would leave hooks behind.
+    *("-c", "lfs.skipDownloadErrors=false"),
     *("-c", "lfs.transfer.maxRetries=3"),
     *("-c", "lfs.transfer.maxRetryDelay=3"),
     *("-c", "core.hooksPath=/dev/null"),
@@ -82,18 +84,21 @@ def bring_large_files(session: Session, work_tree: Path, *, wanted: bool) -> Non
             continue
         first = (shown / pointers[0]).as_posix()
         if not wanted:
-            _log.warning("%s stay pointers of Git LFS, as asked: %s …", _files(len(pointers)), first)
+            _log.warning("%s of Git LFS, as asked (the first is %s)", _staying(len(pointers)), first)
             continue
         if session.attempt("lfs", "version", within=repository).status != 0:
             raise _no_client(session, first)
         if session.access.isolated:
             _permit(session, repository)
         _bring(session, repository, pointers, first)
-        _log.info("Fetched the content of %s from Git LFS", _files(len(pointers)))
 
 
 def _files(number: int) -> str:
     return "1 file" if number == 1 else f"{number} files"
+
+
+def _staying(number: int) -> str:
+    return "1 file stays a pointer" if number == 1 else f"{number} files stay pointers"
 
 
 def _repositories(session: Session, work_tree: Path) -> Iterator[Path]:
@@ -153,11 +158,13 @@ def _bring(session: Session, work_tree: Path, pointers: list[str], first: str) -
     )  # fmt: skip
     if outcome.status != 0:
         raise _diagnose(session, outcome, first)
-    if left := [path for path in pointers if is_pointer(work_tree / path)]:
-        raise SourceUnavailable(f"Git LFS left '{left[0]}' of {redact(session.uri)} a pointer without saying why.")
+    left = [path for path in pointers if is_pointer(work_tree / path)]
+    if left:
+        _log.warning("%s of Git LFS, as the project's .lfsconfig asks (the first is %s)", _staying(len(left)), left[0])
     # The work tree has them now; a second copy would take as much room again.
     kept = session.run("rev-parse", "--git-path", "lfs", within=work_tree).decode().strip()
     shutil.rmtree(work_tree / kept, ignore_errors=True)
+    _log.info("Fetched the content of %s from Git LFS", _files(len(pointers) - len(left)))
 
 
 def _no_client(session: Session, first: str) -> SourceInvalid:
