@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from tests.tracking.conftest import mlflow
+from tests.workflows.conftest import desk, make_desk
+
+__all__ = ["desk", "make_desk", "mlflow"]
