@@ -257,7 +257,12 @@ ENVIRONMENTS: Final = Table(
             Verdict.FIXED,
             (
                 *held(_RUN, "test_a_wrong_call_is_a_usage_error_that_says_what_is_right"),
-                *held(_ENVIRONMENTS, "test_what_the_project_declares_decides_unless_a_manager_is_named"),
+                *held(
+                    _ENVIRONMENTS,
+                    "test_what_the_project_declares_decides_unless_a_manager_is_named",
+                    "test_conda_packages_are_installed_without_conda",
+                    "test_no_conda_and_no_pyenv_is_called",
+                ),
             ),
         ),
         Row(

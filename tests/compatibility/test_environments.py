@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mlp.environment import read
-from tests.cli.program import BIN, environment, mlp, project
+from tests.cli.program import BIN, MLP, environment, mlp, project
 
 PYTHON = platform.python_version()
 
@@ -123,6 +124,17 @@ def test_no_conda_and_no_pyenv_is_called(python_project, envs, tmp_path):
     assert not (tmp_path / "called").exists()
 
 
+def test_conda_packages_are_installed_without_conda(conda_channel, tmp_path, envs):
+    directory = project(tmp_path / "wine", "greeter", conda_env="conda.yaml")
+    (directory / "conda.yaml").write_text(
+        f"channels: [{conda_channel.url}, nodefaults]\ndependencies: [python, greeter]\n"
+    )
+
+    done = mlp("run", directory, PATH=f"{BIN}:/usr/bin:/bin", **envs)
+
+    assert done.stdout == "greeter 1.0\n", done.stderr
+
+
 def test_nothing_is_added_to_what_a_project_asks_for(python_project, envs):
     project(python_project, "python -c 'import mlflow'", python_env="python_env.yaml")
 
@@ -202,7 +214,27 @@ def test_a_manager_does_not_replace_a_container(container_project, tmp_path):
     assert done.stdout.startswith("/mlflow/projects/code\n"), done.stderr
 
 
-def test_a_container_ends_with_its_run(container_project, podman, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_container_ends_with_its_interrupted_run(container_project, podman, number, status):
+    directory, variables = container_project
+    project(directory, "while :; do echo goes on; sleep 0.1; done", docker_env={"image": podman.large})
+
+    with subprocess.Popen(
+        [MLP, "run", directory],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ) as running:
+        # Podman's client takes signals for itself until a moment after the first output.
+        assert [running.stdout.readline() for _ in range(20)] == [b"goes on\n"] * 20
+        running.send_signal(number)
+        running.stdout.read()
+        assert running.wait(120) == status
+
+    assert podman.containers() == []
+
+
+def test_a_container_ends_with_its_cancelled_run(container_project, podman, tmp_path):
     directory, variables = container_project
     project(directory, "echo begun; sleep 600 & wait", docker_env={"image": podman.large})
     program = "import json, sys, mlp\nrun = mlp.run(sys.argv[1], synchronous=False)\n"

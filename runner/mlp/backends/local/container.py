@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from mlp.backends.local.container_shell import in_its_shell
 from mlp.backends.local.container_storage import storage
 from mlp.backends.local.engine import Engine, end_container, find_engine
 from mlp.backends.local.mounts import Mount, outermost, volume, volume_target
@@ -39,9 +40,6 @@ __all__ = [
 
 PROJECT_DIRECTORY: Final = "/mlflow/projects/code"
 """Where the project is in its container, as in images that MLflow builds."""
-
-# Entry points are written for bash. Small images have none, and mostly do without.
-_LAUNCH: Final = 'if command -v bash >/dev/null 2>&1; then exec bash -c "$1"; fi; exec sh -c "$1"'
 
 # `docker run -e NAME` takes the value from the engine's own variables, so that it is in no argument that other users
 # of the machine can see. What the engine's client itself obeys cannot go that way.
@@ -180,7 +178,7 @@ def contain(  # noqa: PLR0913 -- all that a container is made of
             *options,
             # Of an option that is given twice, the last counts: the user's.
             *(_option(option, value) for option, value in extra.items()),
-            *("--", environment.image, "sh", "-c", _LAUNCH, "sh", command),
+            *("--", environment.image, *in_its_shell(command)),
         ),
         variables=needed,
         directories=stores.directories,
