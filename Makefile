@@ -5,6 +5,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # uv from PATH, else one of our own from the package index.
 UV := $(shell command -v uv || echo .bootstrap/bin/uv)
 PY := .venv/bin/python
+# Tests that leave the machine alone run in as many processes; 5 is pytest's word for "no tests selected".
+WORKERS ?= auto
 
 .PHONY: help setup demo demo-cluster test lint format crds cluster-up cluster-down kind-up bench clean
 
@@ -26,7 +28,8 @@ demo-cluster: setup ## The operator on a Kubernetes of its own, and one run from
 	@$(PY) -m tests.e2e.demo
 
 test: setup ## The whole suite, a real cluster included (as root; else what needs a node is skipped aloud)
-	$(PY) -m pytest $(PYTEST)
+	$(PY) -m pytest -m "not machine" -n $(WORKERS) --dist loadfile $(PYTEST) || [ $$? = 5 ]
+	$(PY) -m pytest -m machine $(PYTEST) || [ $$? = 5 ]
 
 lint: setup ## ruff, mypy --strict, import-linter
 	$(PY) -m ruff check .

@@ -1,6 +1,17 @@
-"""What every test may ask for."""
+"""What every test may ask for, and which tests must have the machine for themselves."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parent
+OF_THE_MACHINE = {"api_server", "cluster", "images", "podman"}
+"""Fixtures that start nodes and containers, of which one at a time is enough for two cores."""
+ROOMS = ("cluster", "images", "e2e")
 
 pytest_plugins = [
     "tests.cluster.fixtures",
@@ -10,3 +21,11 @@ pytest_plugins = [
     "tests.servers.mlflow_server",
     "tests.servers.seaweedfs",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what must not run side by side with other tests; the rest may, in as many processes as there are cores."""
+    for item in items:
+        room = item.path.relative_to(ROOT).parts[0]
+        if room in ROOMS or not OF_THE_MACHINE.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("machine")

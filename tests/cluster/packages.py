@@ -5,9 +5,11 @@ Installs what is missing where that is allowed (root, and apt-get), otherwise sa
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -64,8 +66,13 @@ def require(programs: tuple[str, ...]) -> None:
     if not is_root() or not shutil.which("apt-get"):
         raise Missing(f"{', '.join(absent)} not found. On Debian: sudo {' '.join(command)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for attempt in (command, ["apt-get", "update"], command):  # the lists may be old, or not there yet
-        subprocess.run(attempt, env=environment, capture_output=True, check=False)
+    # Tests in several processes may want the same.
+    with Path(tempfile.gettempdir(), "mlp-test-packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for attempt in (command, ["apt-get", "update"], command):  # the lists may be old, or not there yet
+            if not (absent := _absent(programs)):
+                return
+            subprocess.run(attempt, env=environment, capture_output=True, check=False)
         if not (absent := _absent(programs)):
             return
     raise Missing(f"{', '.join(absent)} not found, and `{' '.join(command)}` did not bring them")
