@@ -14,7 +14,8 @@ from mlp.cli.output import age, print_table
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlp.environment import Kept, Specification
+    from mlp.environment import Specification
+    from mlp.environment.collection import Kept
 
 __all__ = ["command"]
 
@@ -106,7 +107,8 @@ def lock(*, project: Path, output: Path | None, manager: str | None, refresh: bo
     pip-freeze.txt and, with hashes, to requirements.lock.
     """
     from mlp.cli.progress import show_progress  # noqa: PLC0415 -- help needs none of it
-    from mlp.environment import EnvironmentCache, write_lock_files  # noqa: PLC0415
+    from mlp.environment import EnvironmentCache  # noqa: PLC0415
+    from mlp.environment.locking import write_lock_files  # noqa: PLC0415
 
     show_progress()
     specification = _specification(project, manager)

@@ -9,8 +9,6 @@ environment variable (see `mlp.environment.settings`).
 from __future__ import annotations
 
 from mlp.environment.cache import BuiltEnvironment, EnvironmentCache
-from mlp.environment.collection import Collected, Kept
-from mlp.environment.locking import write_lock_files
 from mlp.environment.managers import MANAGERS, check_manager
 from mlp.environment.reading import read
 from mlp.environment.settings import Settings
@@ -19,12 +17,9 @@ from mlp.environment.specification import Specification
 __all__ = [
     "MANAGERS",
     "BuiltEnvironment",
-    "Collected",
     "EnvironmentCache",
-    "Kept",
     "Settings",
     "Specification",
     "check_manager",
     "read",
-    "write_lock_files",
 ]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlp.environment import locks
-from mlp.environment.building import Building
 from mlp.environment.layout import Layout
 from mlp.environment.settings import default_root
 from mlp.errors import PreparationError
@@ -120,6 +119,8 @@ class EnvironmentCache:
             _log.warning("%s", warning)
         if not refresh and (found := self._found(name, built=False)):
             return found
+        from mlp.environment.building import Building  # noqa: PLC0415 -- a hit has to be quick, and needs none of it
+
         asked = time.time()
 
         def waiting() -> None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "explain", "unreadable_channel"]
 
-STEPS: Final = re.compile(r"(Resolved|Prepared|Installed|Uninstalled|Built|Building|Downloading|Updating|Updated) ")
+STEPS: Final = re.compile(
+    r"(Resolved|Prepared|Installed|Uninstalled|Built|Building|Downloading|Updating|Updated|Bytecode) "
+)
 """Lines in which uv says what it has done."""
 
 _NOT_WORTH_SAYING: Final = re.compile(r"Using Python .* environment at")

@@ -14,7 +14,7 @@ from mlp.environment.credentials import bare, split
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Indexes", "indexes_from", "options"]
+__all__ = ["Indexes", "index_options", "indexes_from"]
 
 _MAIN: Final = "UV_DEFAULT_INDEX"
 _FURTHER: Final = "UV_INDEX"
@@ -73,7 +73,7 @@ def indexes_from(surroundings: Mapping[str, str]) -> Indexes:
     return Indexes(shown, variables | given, tuple(secrets))
 
 
-def options(variables: Mapping[str, str]) -> list[str]:
+def index_options(variables: Mapping[str, str]) -> list[str]:
     """What uv has to be told by options, since it has no variable for it."""
     return [] if variables.get(_NO_INDEX, "").lower() in {"", "0", "false", "no", "off"} else ["--no-index"]
 

@@ -12,7 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 
 from mlp.environment.extras import find_uv
-from mlp.environment.indexes import options
+from mlp.environment.indexes import index_options
 from mlp.errors import EnvironmentUnavailable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _with_hashes(
 ) -> str:
     done = subprocess.run(
         [
-            *(find_uv(), "pip", "compile", "-", *_ONLY_HASHES, *options(specification.index_variables)),
+            *(find_uv(), "pip", "compile", "-", *_ONLY_HASHES, *index_options(specification.index_variables)),
             *("--python", str(environment.path / "bin" / "python")),
         ],
         input="".join(f"{line}\n" for line in lines),

@@ -6,6 +6,7 @@ a file. Relative paths begin where the environment file lies.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlp.environment.diagnosis import STEPS, explain
 from mlp.environment.extras import find_uv
-from mlp.environment.indexes import options
+from mlp.environment.indexes import index_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["freeze", "install", "uv_variables"]
 
 _EDITABLE: Final = re.compile(r"(?:-e\s*|--editable[\s=]+)")
+_ONLY_AN_OPTION: Final = re.compile(r"-[ifc]\b|--(?!requirement|editable)")
 _WARNING: Final = re.compile(r"warning: ")
 
 
@@ -51,29 +53,26 @@ def install(order: Order, say: Callable[[str], None]) -> None:
     Raises:
         MlpError: It cannot be done.
     """
+    steps = [lines for lines in (order.build, order.pip) if _installs(lines)]
     with tempfile.TemporaryDirectory(prefix="mlp-", dir=order.metadata) as private:
         constraints = Path(private, "constraints.txt")
         constraints.write_text("".join(f"{line}\n" for line in order.constraints), encoding="utf-8")
-        for lines in (order.build, order.pip):
-            # Only pip's own options: nothing to install.
-            if any(not line.startswith("--") and not re.match(r"-[if] ", line) for line in lines):
-                say(f"Installing {_counted(lines)} with uv")
-                _install(order, lines, constraints if order.constraints else None, say)
+        for lines in steps:
+            # uv compiles all that is installed, so that is left to its last call.
+            options = ["--constraint", str(constraints)] if order.constraints else []
+            options += ["--compile-bytecode"] if order.settings.compile and lines is steps[-1] else []
+            say(f"Installing {_counted(lines)} with uv")
+            _install(order, lines, options, say)
 
 
-def _install(order: Order, lines: tuple[str, ...], constraints: Path | None, say: Callable[[str], None]) -> None:
-    command = [
-        find_uv(),
-        "pip",
-        "install",
-        "--python",
-        str(order.interpreter),
-        "--requirement",
-        "-",
-        *options(order.index_variables),
-    ]
-    if constraints is not None:
-        command += ["--constraint", str(constraints)]
+def _installs(lines: tuple[str, ...]) -> bool:
+    """Whether lines hold more than options."""
+    return any(not _ONLY_AN_OPTION.match(line) for line in lines)
+
+
+def _install(order: Order, lines: tuple[str, ...], more: list[str], say: Callable[[str], None]) -> None:
+    command = [find_uv(), "pip", "install", "--python", str(order.interpreter), "--requirement", "-"]
+    command += [*more, *index_options(order.index_variables)]
     if order.local:
         # uv takes what it once built of a directory for what it would build now, as long as its metadata look the same.
         command.append("--refresh")
@@ -91,7 +90,8 @@ def _install(order: Order, lines: tuple[str, ...], constraints: Path | None, say
         pass_fds=(order.lock,),
     ) as uv:
         assert uv.stdin and uv.stderr  # noqa: S101, PT018 -- they are pipes
-        with uv.stdin:
+        # uv may have ended at once, and says why on its way out.
+        with contextlib.suppress(BrokenPipeError), uv.stdin:
             uv.stdin.write("".join(f"{_as_a_copy(line, order)}\n" for line in lines))
         for line in uv.stderr:
             said.append(line.rstrip("\n"))

@@ -63,7 +63,8 @@ def build(order: Order, say: Callable[[str], None]) -> dict[str, Any]:
             pip.install(order, say)
     if has_python:
         (order.metadata / "pip-freeze.txt").write_text(pip.freeze(order))
-        if order.settings.compile:
+        # uv has compiled a virtual environment's packages, and conda's that lie beside those that it installed.
+        if order.settings.compile and interpreter is None:
             with timed("compile"):
                 _compile(order, say)
         _try(order)
