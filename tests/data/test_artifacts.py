@@ -189,6 +189,39 @@ def test_the_function_of_mlflow_s_name_does_what_mlflow_s_does(tracked, run, tmp
         )
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow's own, of what it uses
+@pytest.mark.parametrize("kind", ["server", "database"])
+def test_a_model_that_a_run_has_logged_arrives_by_the_run_s_id_by_its_own_and_as_a_version(
+    mlflow_server, tmp_path, monkeypatch, into, kind
+):
+    import mlflow  # noqa: PLC0415 -- takes seconds
+
+    uri = mlflow_server.uri if kind == "server" else f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    experiment = client.create_experiment(
+        f"models-{uuid.uuid4()}", artifact_location=(tmp_path / "artifacts").as_uri() if kind == "database" else None
+    )
+    run = client.create_run(experiment)
+    model = client.create_logged_model(experiment, name="model", source_run_id=run.info.run_id)
+    (tmp_path / "MLmodel").write_bytes(ARTIFACTS["model/MLmodel"])
+    client.log_model_artifact(model.model_id, str(tmp_path / "MLmodel"))
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run.info.run_id, [mlflow.entities.LoggedModelOutput(model.model_id, 0)])
+    name = f"model-{uuid.uuid4()}"
+    client.create_registered_model(name)
+    client.create_model_version(name, f"models:/{model.model_id}", model_id=model.model_id)
+    client.set_registered_model_alias(name, "best", "1")
+
+    for number, each in enumerate(
+        (f"runs:/{run.info.run_id}/model", f"models:/{model.model_id}", f"models:/{name}/1", f"models:/{name}@best")
+    ):
+        assert tree(download(each, into / str(number))) == {"MLmodel": ARTIFACTS["model/MLmodel"]}
+        assert download(f"{each}/MLmodel", into).read_bytes() == ARTIFACTS["model/MLmodel"]
+    with pytest.raises(DataNotFound):
+        download(f"models:/{name}/7", into)
+
+
 def test_either_a_uri_or_a_run_is_asked_for():
     for arguments in (
         {},

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from mlp.data.checks import BLOCK
 from mlp.data.origin import Item, Listing, Plan, Reply
 from mlp.data.pieces import pieces
 from mlp.data.s3.diagnosis import explained
@@ -30,6 +29,9 @@ __all__ = ["S3Objects"]
 
 _LARGE: Final = 16 << 20
 """Bytes from which on an object comes in ranges."""
+
+# Each block costs some of the one interpreter that all streams share; each stream holds one.
+_BLOCK: Final = 1 << 20
 
 _MISSING: Final = 404
 
@@ -118,7 +120,7 @@ class S3Objects:
                 raise DataUnavailable(f"The store of {self.shown} does not serve parts of objects.")
             check = check_of(answer, None, bucket=self._bucket) if whole else None
             with closing(answer["Body"]) as body:
-                blocks = iter(lambda: body.read(BLOCK), b"")
+                blocks = iter(lambda: body.read(_BLOCK), b"")
                 yield Reply(blocks, begin, begin + answer["ContentLength"], check, answer["ETag"])
 
     def confirm(self, item: Item, version: str) -> None:

@@ -6,6 +6,7 @@ them do. They are not asked for checksums: sizes are compared.
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -51,8 +52,10 @@ def open_origin(address: Address, context: Context) -> ForeignFiles:
         raise DataInvalid(
             f"{address.scheme}:// needs a package that is not installed ({error}): pip install {wanted}."
         ) from None
-    except Exception as error:  # noqa: BLE001 -- each package raises its own
-        raise DataAccessDenied(f"{address.shown} cannot be reached: {_kind(error)}.") from None
+    except (ConnectionError, TimeoutError, socket.gaierror) as error:
+        raise DataUnavailable(f"{address.shown} cannot be reached: {_kind(error)}.") from None
+    except Exception as error:  # noqa: BLE001 -- each package raises its own, for credentials that it misses
+        raise DataAccessDenied(f"{address.shown} cannot be opened: {_kind(error)}.") from None
     return ForeignFiles(files, str(path), shown=address.shown)
 
 

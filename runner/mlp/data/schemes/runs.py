@@ -5,12 +5,14 @@ The store is asked once; everything else is for the scheme of the place that it 
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mlp.data.address import Address, parse
+from mlp.data.models import find_models
 from mlp.data.registry import open_origin as open_any
 from mlp.errors import (
     DataAccessDenied,
@@ -59,7 +61,21 @@ def follow(address: Address, context: Context) -> Address:
         raise DataInvalid(f"{address.shown} cannot be looked up: {error}") from None
     if not root:
         raise DataNotFound(f"The tracking store does not say where the artifacts of {address.shown} lie.")
+    name, _, rest = path.strip("/").partition("/")
+    if name and (location := _logged_model(run_id, name, context, shown=address.shown)):
+        return below(location, rest, meant=address.shown)
     return below(root, path.strip("/"), meant=address.shown)
+
+
+def _logged_model(run_id: str, name: str, context: Context, *, shown: str) -> str | None:
+    """Where the model lies that the run has logged under a name: since MLflow 3 not among the run's artifacts."""
+    models = find_models(context, shown=shown)
+    if models is None:
+        return None
+    with closing(models):
+        logged = [models.logged(model_id) for model_id in models.of_run(run_id)]
+    # The last one counts, as the last artifact of a name does.
+    return next((location for its_name, location in reversed(logged) if its_name == name), None)
 
 
 def below(root: str, path: str, *, meant: str) -> Address:
