@@ -387,13 +387,13 @@ class TestDownload:
             self.fetch(server, tmp_path)
 
     def test_given_credentials_open_it_and_are_for_its_own_host(self, server, tmp_path):
-        basic = "Basic " + base64.b64encode(b"bob:hunter2").decode()
+        basic = "Basic " + base64.b64encode("bob:hunter2-é€".encode()).decode()
         archive = server.answers["/p.zip"]
         with web.serving() as elsewhere:
             elsewhere.answers["/store"] = archive
             location = elsewhere.url.replace("127.0.0.1", "localhost") + "/store"
             server.answers["/p.zip"] = web.Answer(status=302, headers={"Location": location}, wants=basic)
-            self.fetch(server, tmp_path, access=Access.ambient("bob", "hunter2"))
+            self.fetch(server, tmp_path, access=Access.ambient("bob", "hunter2-é€"))
             assert server.asked == [("/p.zip", basic)]
             assert elsewhere.asked == [("/store", None)]
         assert (tmp_path / "out/MLproject").is_file()

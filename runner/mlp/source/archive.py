@@ -121,13 +121,16 @@ def _download(uri: str, archive: Path, access: Access | None, deadline: Deadline
     import urllib3  # noqa: PLC0415 -- comes with it
 
     given = access.given if access is not None else None
-    user = given.user(uri) if given is not None and given.password else None
+    auth = None
+    if given is not None and given.password is not None:
+        # In UTF-8, as Git sends them. What requests is given it takes for Latin-1.
+        auth = (os.fsencode(given.user(uri)).decode("latin-1"), os.fsencode(given.password).decode("latin-1"))
     try:
         with (
             requests.Session() as session,
             session.get(
                 uri,
-                auth=(user, given.password) if user and given and given.password else None,
+                auth=auth,
                 stream=True,
                 timeout=(_CONNECT_TIMEOUT, min(_READ_TIMEOUT, deadline.seconds)),
                 verify=authorities(os.environ),

@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -128,7 +129,7 @@ def arrange_given(uri: str, given: Given, private: Path) -> Arrangement:
         return Arrangement(config=tuple((f"credential.{server}.username", user) for server in _servers(scheme, host)))
     for name, text in ((USERNAME, given.user(uri)), (PASSWORD, given.password)):
         (private / name).touch(mode=0o600)
-        (private / name).write_text(text, encoding="utf-8")
+        (private / name).write_bytes(os.fsencode(text))
     helper = _write_helper(private, username=private / USERNAME, password=private / PASSWORD)
     config: list[tuple[str, str]] = []
     for server in _servers(scheme, host):
