@@ -19,6 +19,7 @@ def no_settings_of_the_machine(monkeypatch, wheels, tmp_path):
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
     # Compiling takes longer than all the rest here; the tests that need it turn it on.
     monkeypatch.setenv("MLP_ENV_COMPILE", "false")
+    (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 

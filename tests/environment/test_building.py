@@ -11,7 +11,11 @@ import pytest
 
 from mlp.environment import EnvironmentCache
 from mlp.errors import EnvironmentUnavailable, PreparationError, RunCancelled
+from tests.cluster import pki
+from tests.environment.local_package import write_package
 from tests.servers.conda_channel import VERSION, Channel, Package, noarch, python_real, python_stub
+from tests.servers.package_server import serving
+from tests.servers.wheels import Index
 
 MINOR = VERSION.rpartition(".")[0]
 
@@ -154,35 +158,12 @@ def test_packages_are_hard_links_into_the_cache_or_copies(conda, cache, monkeypa
 
 
 def test_a_package_of_the_project_is_installed_as_a_copy(python_env, cache, project, run_in):
-    package = project / "lib"
-    package.mkdir()
-    (package / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-        '[project]\nname = "ours"\nversion = "1.0"\n'
-    )
-    (package / "backend.py").write_text(BACKEND)
-    (package / "ours.py").write_text("value = 1\n")
+    write_package(project / "lib", "1")
     first = cache.ensure(python_env("dependencies: [-e ./lib]\n"))
-    (package / "ours.py").write_text("value = 2\n")
+    write_package(project / "lib", "2")
     second = cache.ensure(python_env("dependencies: [-e ./lib]\n"))
     assert first.hash != second.hash
     assert [run_in(each, "python -c 'import ours; print(ours.value)'") for each in (first, second)] == ["1", "2"]
-
-
-# The smallest build backend: a wheel of one module.
-BACKEND = """
-import os, zipfile
-
-def build_wheel(directory, config_settings=None, metadata_directory=None):
-    name = "ours-1.0-py3-none-any.whl"
-    info = "ours-1.0.dist-info"
-    with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
-        wheel.write("ours.py")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: ours\\nVersion: 1.0\\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr(f"{info}/RECORD", f"ours.py,,\\n{info}/METADATA,,\\n{info}/WHEEL,,\\n{info}/RECORD,,\\n")
-    return name
-"""
 
 
 def test_an_environment_whose_interpreter_has_gone_is_built_again(python_env, cache):
@@ -285,3 +266,42 @@ def test_a_cancelled_build_leaves_nothing(conda, cache):
         cache.ensure(conda("python"), cancelled=cancelled, progress=lambda _: cancelled.set())
     assert not list(cache.layout.names())
     assert cache.ensure(conda("python")).built
+
+
+def test_a_project_cannot_put_its_own_modules_before_the_builders(conda, cache, project, monkeypatch):
+    for name in ("json.py", "yaml.py", "rattler.py", "mlp.py"):
+        (project / name).write_text("raise SystemExit('the wrong module')\n")
+    monkeypatch.chdir(project)
+    assert cache.ensure(conda("python", "words", "pip: [alpha]")).built
+
+
+def test_a_user_without_a_home_can_build(conda, cache, monkeypatch):
+    monkeypatch.delenv("HOME")
+    assert cache.ensure(conda("python", "pip: [alpha]")).built
+
+
+def test_what_is_active_around_a_build_does_not_decide_it(python_env, cache, tmp_path, monkeypatch, run_in):
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path))
+    monkeypatch.setenv("CONDA_PREFIX", str(tmp_path))
+    monkeypatch.setenv("PYTHONHOME", "")
+    monkeypatch.setenv("UV_PYTHON", "2.7")
+    environment = cache.ensure(python_env("dependencies: [beta]\n"))
+    assert run_in(environment, "beta") == "beta 1.0"
+
+
+def test_servers_with_a_certificate_of_a_private_authority(conda, cache, tmp_path, monkeypatch):
+    pki.create(tmp_path / "pki", server="https://127.0.0.1")
+    tls = (tmp_path / "pki" / "apiserver.crt", tmp_path / "pki" / "apiserver.key")
+    Channel(tmp_path / "served", python_stub())
+    Index(tmp_path / "index").add("gamma")
+    monkeypatch.delenv("UV_NO_INDEX")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with serving(tmp_path / "served", tls=tls) as channel, serving(tmp_path / "index", tls=tls) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/simple")
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+        for specification in (conda("python", channel=channel.url), conda("python", "pip: [gamma]")):
+            with pytest.raises(EnvironmentUnavailable, match=r"(?i)certificate|UnknownIssuer|error sending request"):
+                cache.ensure(specification)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "pki" / "ca.crt"))
+        assert cache.ensure(conda("python", "pip: [gamma]", channel=channel.url)).built

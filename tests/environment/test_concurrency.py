@@ -16,6 +16,7 @@ from tests.servers.conda_channel import Channel, noarch, python_stub
 from tests.servers.package_server import serving
 
 PROCESSES = 8
+PATIENCE = 120.0
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_8_first_runs_at_once_build_once(conda, cache, served, project, run_in):
     with ExitStack() as stack:
         asking = [stack.enter_context(Asking(cache.root, project / "conda.yaml")) for _ in range(PROCESSES)]
         # The one that builds cannot get on before all the others have said that they wait for it.
-        assert served.asked_for_held.wait(60)
+        assert served.asked_for_held.wait(PATIENCE)
         builders = [each for each in asking if each.builder is not None]
         assert len(builders) == 1
         for each in asking:
@@ -51,7 +52,7 @@ def test_a_slow_download_holds_up_nobody_elses_environment(conda, cache, served,
     conda("python", "words", channel=served.url)
     served.behaviour.held = ("words-1.0-py_0.tar.bz2",)
     with Asking(cache.root, project / "conda.yaml") as slow:
-        assert served.asked_for_held.wait(60)
+        assert served.asked_for_held.wait(PATIENCE)
         (project / "quick").mkdir()
         other = cache.ensure(conda("python", "other", channel=served.url))
         assert run_in(other, "python -c 'import other; print(other.version)'") == "1.0"

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,8 +16,11 @@ import pytest
 
 from mlp.environment import read
 from mlp.environment.credentials import Secrets, bare, split
+from mlp.environment.git_access import GitAccess
 from mlp.environment.indexes import indexes_from
 from mlp.errors import MlpError
+from tests.environment.local_package import write_package
+from tests.servers import git_http
 from tests.servers.conda_channel import Channel, noarch, python_stub
 from tests.servers.package_server import serving
 from tests.servers.wheels import Index
@@ -25,6 +29,7 @@ CHANNEL_PASSWORD = "ch4nnel-p@ss/word"
 CHANNEL_TOKEN = "tk-0123456789abcdef"
 INDEX_PASSWORD = "1ndex%word"
 QUOTED = {CHANNEL_PASSWORD: "ch4nnel-p%40ss%2Fword", INDEX_PASSWORD: "1ndex%25word"}
+PATIENCE = 60.0
 BASIC = [f"bob:{CHANNEL_PASSWORD}", f"ann:{INDEX_PASSWORD}"]
 SECRETS = [
     *(CHANNEL_PASSWORD, CHANNEL_TOKEN, INDEX_PASSWORD, *QUOTED.values()),
@@ -52,6 +57,27 @@ def argument_lists():
         yield seen
     finally:
         ended.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def released_once(server, condition):
+    """Hold what a server holds until a condition has come true, so that there is time to look."""
+
+    def wait() -> None:
+        server.asked_for_held.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        server.release()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.asked_for_held.set()
+        server.release()
         thread.join()
 
 
@@ -110,7 +136,8 @@ def test_credentials_are_used_and_left_nowhere(project, cache, served, monkeypat
         f"channels: ['{first}', '{second}', nodefaults]\ndependencies: [python, words, pip: [{pip}]]\n"
     )
     lines: list[str] = []
-    with argument_lists() as seen:
+    index.behaviour.held = ("/simple/gamma/",)
+    with argument_lists() as seen, released_once(index, lambda: any("pip\0install" in each for each in list(seen))):
         specification = read("conda", project / "conda.yaml")
         environment = cache.ensure(specification, progress=lines.append)
     assert (environment.locked / "pip-freeze.txt").read_text() == "delta==1.0\ngamma==1.0\n"
@@ -120,7 +147,7 @@ def test_credentials_are_used_and_left_nowhere(project, cache, served, monkeypat
     assert not secrets_in("\n".join(lines) + caplog.text + repr(specification) + repr(environment))
     assert not secrets_in(json.dumps(specification.request()))
     assert not files_with_secrets(cache.root)
-    assert not files_with_secrets(Path(os.environ["HOME"])) if Path(os.environ["HOME"]).exists() else True
+    assert not files_with_secrets(Path(os.environ["HOME"]))
     for server in served:
         assert {request.status for request in server.requests} <= {200, 404}
 
@@ -144,6 +171,43 @@ def test_credentials_are_in_no_error(project, cache, served, monkeypatch):
     assert len(told) == 4
     assert not secrets_in("\n".join(told))
     assert not files_with_secrets(cache.root)
+
+
+@pytest.mark.parametrize("way", ["on a line", "in a variable"])
+def test_credentials_for_git_are_used_and_left_nowhere(python_env, cache, tmp_path, monkeypatch, run_in, way):
+    repository = tmp_path / "served" / "ours"
+    repository.mkdir(parents=True)
+    write_package(repository, "1")
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
+        identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        subprocess.run(["git", *identity, *command], cwd=repository, check=True)
+    with git_http.serving(tmp_path / "served", accounts=git_http.Accounts({"bob": CHANNEL_PASSWORD})) as server:
+        monkeypatch.setenv("PASS", QUOTED[CHANNEL_PASSWORD])
+        password = "${PASS}" if way == "in a variable" else QUOTED[CHANNEL_PASSWORD]
+        url = server.url.replace("://", f"://bob:{password}@")
+        lines: list[str] = []
+        specification = python_env(f"dependencies: ['ours @ git+{url}/ours']\n")
+        with argument_lists() as seen:
+            environment = cache.ensure(specification, progress=lines.append)
+        assert run_in(environment, "python -c 'import ours; print(ours.value)'") == "1"
+        assert any(request.credentials for request in server.requests)
+        frozen = (environment.locked / "pip-freeze.txt").read_text()
+        assert frozen.startswith(f"ours @ git+{server.url}/ours@")
+    assert not secrets_in("\n".join([*seen, *lines, frozen, repr(specification)]))
+    assert not files_with_secrets(cache.root)
+
+
+def test_repositories_of_one_host_may_want_different_credentials():
+    lines = ["a @ git+https://u:one1@h.example/a.git@v1", "b @ git+https://${T}@h.example/b.git", "c"]
+    access = GitAccess(lines, {"T": "token", "GIT_CONFIG_COUNT": "1"})
+    assert access.lines == ("a @ git+https://h.example/a.git@v1", "b @ git+https://h.example/b.git", "c")
+    assert access.variables() == {
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_1": "http.https://h.example/a.git.extraHeader",
+        "GIT_CONFIG_VALUE_1": f"Authorization: Basic {base64.b64encode(b'u:one1').decode()}",
+        "GIT_CONFIG_KEY_2": "http.https://h.example/b.git.extraHeader",
+        "GIT_CONFIG_VALUE_2": f"Authorization: Basic {base64.b64encode(b'token:').decode()}",
+    }
 
 
 def test_two_credentials_for_one_host_are_warned_about(project):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ssl
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ class Behaviour:
     """Answer everything with this."""
     held: tuple[str, ...] = ()
     """Endings of paths whose content is not sent before `PackageServer.release`."""
+    tls: tuple[Path, Path] | None = None
+    """A certificate and its key, for https."""
 
 
 @dataclass
@@ -49,10 +52,15 @@ class PackageServer(ThreadingHTTPServer):
         self.asked_for_held = threading.Event()
         self._released = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
+        if self.behaviour.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.behaviour.tls)
+            # The handshake is the handler's: one client that gives up must not hold up the others.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http{'s' if self.behaviour.tls else ''}://127.0.0.1:{self.server_address[1]}"
 
     def url_with(self, credentials: str) -> str:
         return self.url.replace("://", f"://{credentials}@")
@@ -66,8 +74,8 @@ class PackageServer(ThreadingHTTPServer):
         self._released.wait()
 
     def handle_error(self, request, client_address):
-        # A client that was killed leaves a broken pipe; anything else is worth reading.
-        if not isinstance(sys.exc_info()[1], ConnectionError):
+        # A client that was killed leaves a broken pipe, one that does not trust us no handshake.
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 

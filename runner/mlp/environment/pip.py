@@ -7,14 +7,17 @@ a file. Relative paths begin where the environment file lies.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mlp.environment.credentials import Secrets
 from mlp.environment.diagnosis import STEPS, explain
 from mlp.environment.extras import find_uv
+from mlp.environment.git_access import GitAccess
 from mlp.environment.indexes import index_options
 
 if TYPE_CHECKING:
@@ -76,11 +79,12 @@ def _install(order: Order, lines: tuple[str, ...], more: list[str], say: Callabl
     if order.local:
         # uv takes what it once built of a directory for what it would build now, as long as its metadata look the same.
         command.append("--refresh")
+    git = GitAccess(lines, os.environ)
     said: list[str] = []
     with subprocess.Popen(
         command,
         cwd=order.directory,
-        env=order.surroundings(**uv_variables(order), UV_BREAK_SYSTEM_PACKAGES="1"),
+        env=order.surroundings(**uv_variables(order), UV_BREAK_SYSTEM_PACKAGES="1", **git.variables()),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -92,11 +96,11 @@ def _install(order: Order, lines: tuple[str, ...], more: list[str], say: Callabl
         assert uv.stdin and uv.stderr  # noqa: S101, PT018 -- they are pipes
         # uv may have ended at once, and says why on its way out.
         with contextlib.suppress(BrokenPipeError), uv.stdin:
-            uv.stdin.write("".join(f"{_as_a_copy(line, order)}\n" for line in lines))
+            uv.stdin.write("".join(f"{_as_a_copy(line, order)}\n" for line in git.lines))
         for line in uv.stderr:
-            said.append(line.rstrip("\n"))
-            if STEPS.match(line.strip()) or _WARNING.match(line):
-                say(line.strip())
+            said.append(Secrets.of(git.secrets).mask(line.rstrip("\n")))
+            if STEPS.match(said[-1].strip()) or _WARNING.match(said[-1]):
+                say(said[-1].strip())
     if uv.returncode:
         raise explain(order, "\n".join(said), lines)
 
