@@ -321,11 +321,10 @@ PARAMETERS: Final = Table(
             (
                 *held(_HERE, "test_a_remote_path_is_downloaded_and_gone_afterwards"),
                 *held(_RUN, "test_a_remote_path_of_a_scheme_that_nobody_knows_starts_nothing"),
-                *held(
-                    "data/test_http.py",
-                    "test_a_broken_connection_is_taken_up_where_it_broke",
-                    "test_a_digest_of_the_servers_notices_a_flipped_byte",
-                ),
+                *held("data/test_http.py", "test_a_broken_connection_is_taken_up_where_it_broke"),
+                *held("data/test_s3.py", "test_a_flipped_byte_of_a_large_object_is_always_noticed"),
+                *held("data/test_artifacts.py", "test_artifacts_of_a_run_arrive_by_its_id"),
+                *held("data/test_other_schemes.py", "test_files_and_directories_come_through_fsspec"),
             ),
         ),
         Row(

@@ -13,6 +13,7 @@ _SIGNALS: Final = "cli/test_run_signals.py"
 _RUN: Final = "cli/test_run.py"
 _TRACKED: Final = "backends/local/test_tracked_runs.py"
 _CONTAINER: Final = "backends/local/test_container.py"
+_CONTAINED: Final = "backends/local/test_contained_runs.py"
 _HERE: Final = "compatibility/test_runs.py"
 
 TRACKING: Final = Table(
@@ -76,7 +77,7 @@ TRACKING: Final = Table(
                     "test_a_run_is_recorded_with_what_mlflow_records_and_the_raw_values",
                     "test_an_environment_that_cannot_be_built_ends_the_run_as_failed",
                 ),
-                *held(_HERE, "test_the_image_is_recorded"),
+                *held(_CONTAINED, "test_a_project_runs_in_its_container_and_is_recorded"),
             ),
         ),
         Row(
@@ -180,6 +181,35 @@ TRACKING: Final = Table(
                 *held(_CONTAINER, "test_values_arrive_as_they_are_and_nothing_of_them_runs_here"),
             ),
         ),
+        Row(
+            "T13",
+            "Where, if nothing says so",
+            "`mlflow.db` in the caller's directory, or `mlruns` where there is one",
+            "The same where the mlflow package is installed; else nothing is recorded, which is said. "
+            "`MLP_TRACKING=off` switches it off",
+            Verdict.SAME,
+            (
+                *held(
+                    "tracking/test_stores.py",
+                    "test_without_a_uri_the_store_is_the_one_of_mlflow",
+                    "test_without_a_uri_a_directory_with_runs_is_the_store_as_for_mlflow",
+                    "test_without_mlflow_tracking_is_off_by_default",
+                    "test_tracking_can_be_switched_off",
+                ),
+            ),
+        ),
+        Row(
+            "T14",
+            "Files as a store",
+            "Refused unless `MLFLOW_ALLOW_FILE_STORE` is set",
+            "The same",
+            Verdict.SAME,
+            held(
+                "tracking/test_stores.py",
+                "test_a_directory_of_files_is_refused_with_what_mlflow_wants_for_it",
+                "test_a_directory_of_files_is_used_where_it_is_allowed",
+            ),
+        ),
     ),
 )
 
@@ -262,6 +292,7 @@ LIFE: Final = Table(
                     "test_a_cancelled_run_is_killed_in_the_store_too",
                     "test_a_run_can_be_cancelled_while_its_data_is_on_the_way",
                 ),
+                *held(_CONTAINED, "test_cancelling_ends_the_container"),
             ),
         ),
         Row(
@@ -283,6 +314,7 @@ LIFE: Final = Table(
             Verdict.FIXED,
             (
                 *held(_SIGNALS, "test_ctrl_c_ends_every_process_of_the_command_and_gives_130"),
+                *held("compatibility/test_environments.py", "test_an_interrupted_container_is_gone"),
                 *held(_TRACKED, "test_a_signal_ends_the_command_line_s_run_as_killed"),
             ),
         ),
@@ -304,7 +336,11 @@ LIFE: Final = Table(
             "Plugins, found by entry point; from the command line never waited for",
             "mlp is such a plugin, and waits: `mlflow run -b mlp`. It takes no plugins itself",
             Verdict.OTHER,
-            held(_HERE, "test_mlflow_runs_projects_by_our_plugin_and_waits"),
+            held(
+                "peers/test_plugin.py",
+                "test_mlflow_s_program_waits_and_shows_what_the_run_writes",
+                "test_its_exit_status_tells_of_a_run_that_fails",
+            ),
         ),
         Row(
             "L12",
@@ -413,7 +449,11 @@ COMMAND_LINE: Final = Table(
             "Local and Kubernetes runs are waited for; Databricks and plugins are not",
             "Every run is waited for",
             Verdict.FIXED,
-            held(_HERE, "test_mlflow_runs_projects_by_our_plugin_and_waits"),
+            held(
+                "peers/test_plugin.py",
+                "test_mlflow_s_program_waits_and_shows_what_the_run_writes",
+                "test_its_exit_status_tells_of_a_run_that_fails",
+            ),
         ),
         Row(
             "R10",

@@ -13,8 +13,11 @@ _GIT: Final = "cli/test_run_git.py"
 _RUN: Final = "cli/test_run.py"
 _HERE: Final = "compatibility/test_projects.py"
 _GIVEN_CREDENTIALS: Final = "source/test_given_credentials.py"
+_LAPTOP: Final = "source/test_on_a_laptop.py"
 _ARCHIVES: Final = "source/test_archives.py"
 _ENVIRONMENTS: Final = "compatibility/test_environments.py"
+_HASH: Final = "environment/test_hash.py"
+_PYTHON_FILES: Final = "environment/test_python_files.py"
 _CONTAINER: Final = "backends/local/test_container.py"
 
 SOURCES: Final = Table(
@@ -75,7 +78,7 @@ SOURCES: Final = Table(
             "An error with the right way to write it; links that lead out are refused too",
             Verdict.FIXED,
             (
-                *held(_HERE, "test_a_subdirectory_never_leads_out"),
+                *held(_LAPTOP, "TestUris::test_a_subdirectory_never_leads_out"),
                 *held(_LOCATIONS, "test_a_link_that_leads_out_of_the_project_is_no_subdirectory"),
             ),
         ),
@@ -140,10 +143,13 @@ SOURCES: Final = Table(
             "Checked out in that work tree, which also gets a remote",
             "Cloned away from it; the work tree stays as it is",
             Verdict.FIXED,
-            held(
-                _GIT,
-                "test_a_version_of_a_work_tree_leaves_the_tree_as_it_is",
-                "test_a_version_of_a_subdirectory_of_a_work_tree_is_of_that_subdirectory",
+            (
+                *held(
+                    _GIT,
+                    "test_a_version_of_a_work_tree_leaves_the_tree_as_it_is",
+                    "test_a_version_of_a_subdirectory_of_a_work_tree_is_of_that_subdirectory",
+                ),
+                *held(_LAPTOP, "TestAVersionOfOnesOwnWorkTree::test_nothing_in_it_changes"),
             ),
         ),
         Row(
@@ -230,7 +236,7 @@ SOURCES: Final = Table(
             "Not possible",
             "Not possible either: an error that says what can be",
             Verdict.SAME,
-            held(_HERE, "test_a_run_is_no_project"),
+            held(_LAPTOP, "TestUris::test_a_run_is_no_project"),
         ),
         Row(
             "G16",
@@ -280,10 +286,9 @@ ENVIRONMENTS: Final = Table(
             "pip's part and warns of the rest",
             "The same words, before a run is recorded; the same part and warning",
             Verdict.FIXED,
-            held(
-                _ENVIRONMENTS,
-                "test_a_python_environment_cannot_be_built_by_conda",
-                "test_of_a_conda_environment_other_managers_build_the_part_for_pip",
+            (
+                *held(_ENVIRONMENTS, "test_a_python_environment_cannot_be_built_by_conda"),
+                *held(_PYTHON_FILES, "test_without_conda_a_conda_file_is_its_pip_section"),
             ),
         ),
         Row(
@@ -305,7 +310,11 @@ ENVIRONMENTS: Final = Table(
             "A hash of what is asked for: neither comments nor the order of keys matter, the platform and the "
             "contents of requirements files do",
             Verdict.FIXED,
-            held(_ENVIRONMENTS, "test_an_environment_is_named_by_what_it_asks_for"),
+            held(
+                _HASH,
+                "test_what_is_only_written_differently_makes_no_difference",
+                "test_what_may_install_something_else_makes_a_difference",
+            ),
         ),
         Row(
             "E6",
@@ -321,7 +330,14 @@ ENVIRONMENTS: Final = Table(
             "In `MLFLOW_ENV_ROOT`, with a Python that pyenv compiles",
             "In `MLP_ENV_ROOT`, with a Python of this machine or a conda channel",
             Verdict.OTHER,
-            held(_ENVIRONMENTS, "test_no_conda_and_no_pyenv_is_called"),
+            (
+                *held(_ENVIRONMENTS, "test_no_conda_and_no_pyenv_is_called"),
+                *held(
+                    "environment/test_building.py",
+                    "test_interpreters_of_pyenv_count_as_this_machines",
+                    "test_an_interpreter_that_this_machine_lacks_comes_from_a_conda_channel",
+                ),
+            ),
         ),
         Row(
             "E8",
@@ -329,7 +345,7 @@ ENVIRONMENTS: Final = Table(
             "Shares environments with virtualenv by name, whichever built them",
             "Both names mean one and the same way of building",
             Verdict.FIXED,
-            held(_ENVIRONMENTS, "test_an_environment_is_named_by_what_it_asks_for"),
+            held(_PYTHON_FILES, "test_managers_that_build_the_same_share_an_environment"),
         ),
         Row(
             "E9",
@@ -337,7 +353,7 @@ ENVIRONMENTS: Final = Table(
             "The contents of those that python_env names are in the hash, of those that conda.yaml names not",
             "Of both",
             Verdict.FIXED,
-            held(_ENVIRONMENTS, "test_an_environment_is_named_by_what_it_asks_for"),
+            held(_HASH, "test_the_content_of_requirements_files_counts_and_their_names_do_not"),
         ),
         Row(
             "E10",
@@ -346,7 +362,14 @@ ENVIRONMENTS: Final = Table(
             "ever removed",
             "One builds and the other waits; a build counts once it is whole; `mlp env prune` removes",
             Verdict.FIXED,
-            held(_ENVIRONMENTS, "test_two_first_runs_at_once_build_one_environment"),
+            (
+                *held("environment/test_concurrency.py", "test_8_first_runs_at_once_build_once"),
+                *held(
+                    "environment/test_killing.py",
+                    "test_20_kills_at_any_moment_never_leave_an_environment_that_is_wrong",
+                ),
+                *held("environment/test_collection.py", "test_what_was_not_used_for_long_goes"),
+            ),
         ),
         Row(
             "E11",
@@ -362,7 +385,10 @@ ENVIRONMENTS: Final = Table(
             "Traceback; `python: 3.10` is a number",
             "Error with file and line that shows how to write it",
             Verdict.FIXED,
-            held(_ENVIRONMENTS, "test_a_malformed_environment_file_is_told_with_its_place"),
+            (
+                *held(_PYTHON_FILES, "test_a_mistake_is_told_with_its_place"),
+                *held(_ENVIRONMENTS, "test_a_malformed_environment_file_is_told_with_its_place"),
+            ),
         ),
         Row(
             "E13",
@@ -386,7 +412,7 @@ ENVIRONMENTS: Final = Table(
                     "test_what_a_container_writes_belongs_to_the_caller",
                 ),
                 *held(_RUN, "test_a_wrong_call_is_a_usage_error_that_says_what_is_right"),
-                *held(_ENVIRONMENTS, "test_a_project_runs_in_its_container"),
+                *held("backends/local/test_contained_runs.py", "test_a_project_runs_in_its_container_and_is_recorded"),
             ),
         ),
         Row(

@@ -22,7 +22,7 @@ MEASURED = {
     *(f"C{number}" for number in (*range(1, 10), 11)),
     *(f"G{number}" for number in range(1, 17)),
     *(f"E{number}" for number in range(1, 17)),
-    *(f"T{number}" for number in range(1, 13)),
+    *(f"T{number}" for number in range(1, 15)),
     *(f"L{number}" for number in range(1, 13)),
     *(f"R{number}" for number in range(1, 11)),
 }

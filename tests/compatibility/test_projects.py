@@ -6,8 +6,6 @@ import zipfile
 
 import pytest
 
-from mlp.errors import SourceInvalid
-from mlp.source import locate
 from tests.cli.program import mlp, project
 from tests.servers.files_http import File, files_server
 
@@ -73,27 +71,8 @@ def test_a_zip_archive_is_a_project(web, tmp_path):
         assert not directory.startswith(str(tmp_path))
 
 
-@pytest.mark.parametrize("fragment", ["..", "../other", "a/../../b", "/etc", "/sub"])
-def test_a_subdirectory_never_leads_out(tmp_path, fragment):
-    project(tmp_path / "wine" / "sub", "true")
-
-    with pytest.raises(SourceInvalid):
-        locate(f"{tmp_path}/wine#{fragment}", local=True)
-    done = mlp("run", f"{tmp_path}/wine#{fragment}")
-    assert done.returncode == 1
-    assert "Running command" not in done.stderr
-
-
 @pytest.mark.parametrize("quote", ["", '"', "'"])
 def test_a_subdirectory_may_have_a_dot_and_the_uri_quotes(tmp_path, quote):
     project(tmp_path / "my.project", "pwd")
 
     assert mlp("run", f"{quote}{tmp_path}#my.project{quote}").stdout == f"{tmp_path}/my.project\n"
-
-
-def test_a_run_is_no_project(tmp_path):
-    done = mlp("run", "runs:/0123456789abcdef0123456789abcdef/model", cwd=tmp_path)
-
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert "Git" in done.stderr

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +11,7 @@ import mlp
 from mlp.backends.configuration import read_backend_config
 from mlp.errors import UsageError
 from tests.backends.local.records import records
-from tests.cli.program import commit, environment, git, project
+from tests.cli.program import commit, git, project
 from tests.cli.program import mlp as program
 
 
@@ -69,17 +66,6 @@ def test_a_run_of_a_repository_is_recorded_with_commit_branch_and_address(server
         assert tags["mlflow.source.git.commit"] == head
         assert tags["mlflow.source.git.repoURL"] == uri
         assert tags.get("mlflow.source.git.branch") == branch
-
-
-def test_the_image_is_recorded(server, experiment, tmp_path, podman):
-    project(tmp_path, 'test "$MLFLOW_RUN_ID" && echo "$MLFLOW_TRACKING_URI"', docker_env={"image": podman.small})
-    variables = {**server, **podman.variables, "MLP_CONTAINER_ENGINE": podman.program}
-
-    done = program("run", tmp_path, "--experiment-name", experiment, **variables)
-
-    assert done.stdout == f"{server['MLFLOW_TRACKING_URI']}\n", done.stderr
-    tags = only(server["MLFLOW_TRACKING_URI"], experiment).tags
-    assert (tags["mlflow.project.env"], tags["mlflow.docker.image.uri"]) == ("docker", podman.small)
 
 
 def test_without_an_engine_a_run_in_a_container_says_so(server, experiment, tmp_path):
@@ -147,28 +133,3 @@ def test_variables_come_from_the_environment_alone(tmp_path):
 
     assert program("run", ".", cwd=tmp_path).stdout == "[]\n"
     assert program("--env-file", "settings.env", "run", ".", cwd=tmp_path).returncode == 2
-
-
-@pytest.mark.peer
-@pytest.mark.parametrize("status", [0, 3])
-def test_mlflow_runs_projects_by_our_plugin_and_waits(server, experiment, tmp_path, status):
-    uri = server["MLFLOW_TRACKING_URI"]
-    project(tmp_path, "echo {who}; exit {status}", parameters={"who": "string", "status": "int"})
-    mlflow = str(Path(sys.executable).with_name("mlflow"))
-    parameters = ["-P", "who=a b", "-P", f"status={status}"]
-
-    done = subprocess.run(
-        [mlflow, "run", str(tmp_path), "-b", "mlp", *parameters, "--experiment-name", experiment],
-        env=environment(MLFLOW_TRACKING_URI=uri, MLFLOW_DISABLE_TELEMETRY="true"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert (done.returncode == 0) == (status == 0), done.stderr
-    assert "a b\n" in done.stdout
-    kept = only(uri, experiment)
-    assert kept.status == ("FAILED" if status else "FINISHED")
-    assert kept.parameters == {"who": "a b", "status": str(status)}
