@@ -46,6 +46,28 @@ def test_a_missing_file_and_another_machine_s_are_told_apart(directory, into):
         download("file://elsewhere/a", into)
 
 
+def test_what_links_lead_to_is_copied(directory, into, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c").write_bytes(b"c")
+    (directory / "linked").symlink_to(tmp_path / "elsewhere")
+    (directory / "file").symlink_to(tmp_path / "elsewhere" / "c")
+
+    arrived = download(directory.as_uri(), into)
+
+    assert tree(arrived) == tree(directory) | {"linked/c": b"c", "file": b"c"}
+    assert not any(path.is_symlink() for path in arrived.rglob("*"))
+
+
+def test_links_in_a_circle_and_pipes_are_refused(directory, into):
+    (directory / "sub" / "up").symlink_to(directory)
+    with pytest.raises(DataInvalid, match="leads back"):
+        download(directory.as_uri(), into)
+    (directory / "sub" / "up").unlink()
+    os.mkfifo(directory / "pipe")
+    with pytest.raises(DataInvalid, match="neither a file nor a directory"):
+        download(directory.as_uri(), into)
+
+
 @pytest.mark.parametrize("before", ["file", "directory", "link", "dangling link"])
 @pytest.mark.parametrize("after", ["file", "directory"])
 def test_what_stood_there_is_replaced(directory, into, tmp_path, before, after):

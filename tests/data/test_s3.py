@@ -13,8 +13,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import ClientError
 
 from mlp.data import download
+from mlp.data.origin import Later
+from mlp.data.s3.diagnosis import explained
 from mlp.errors import DataAccessDenied, DataCorrupt, DataInvalid, DataNotFound, DataUnavailable, RunCancelled
 from tests.data.names import everything, tree
 
@@ -344,3 +347,52 @@ def test_without_boto3_the_package_is_named(into, monkeypatch):
 
     with pytest.raises(DataInvalid, match=re.escape("pip install 'mlp-operator[data]'")):
         download("s3://bucket/a", into)
+
+
+def client_error(code, status, *, operation="GetObject", headers=None, **error):
+    answer = {
+        "Error": {"Code": code, "Message": "what the store says", **error},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers or {}},
+    }
+    return ClientError(answer, operation)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (client_error("AccessDenied", 403), DataAccessDenied, "s3:GetObject"),
+        (client_error("403", 403, operation="HeadObject"), DataAccessDenied, "s3:ListBucket"),
+        (client_error("ExpiredToken", 400), DataAccessDenied, "does not accept the credentials"),
+        (client_error("AccessDenied", 403, operation="AssumeRoleWithWebIdentity"), DataAccessDenied, "role"),
+        (client_error("RequestTimeTooSkewed", 403), DataAccessDenied, "clock"),
+        (client_error("PermanentRedirect", 301, headers={"x-amz-bucket-region": "eu-west-1"}), DataInvalid,
+         "region eu-west-1: set AWS_REGION=eu-west-1"),
+        (client_error("AuthorizationHeaderMalformed", 400, Region="eu-west-2"), DataInvalid, "AWS_REGION=eu-west-2"),
+        (client_error("IllegalLocationConstraintException", 400), DataInvalid, "in another region"),
+        (client_error("InvalidObjectState", 403), DataInvalid, "archived"),
+        (client_error("NoSuchBucket", 404), DataNotFound, "no bucket 'bucket'"),
+        (client_error("NoSuchKey", 404), DataNotFound, "There is no s3://bucket/key"),
+        (client_error("SlowDown", 503), DataUnavailable, "could not give"),
+        (client_error("Whatever", 500), DataUnavailable, "could not give"),
+        (client_error("Whatever", 400), DataInvalid, "refuses the request"),
+    ],
+    ids=lambda value: value.response["Error"]["Code"] if isinstance(value, ClientError) else "",
+)  # fmt: skip
+def test_each_error_of_a_store_says_what_it_means(error, kind, said):
+    with pytest.raises(kind, match=re.escape(said)) as caught, explained("s3://bucket/key"):
+        raise error
+    assert "what the store says" in str(caught.value)
+    assert type(caught.value) is kind
+
+
+def test_a_store_that_wants_to_be_left_alone_for_a_while_is():
+    with pytest.raises(Later) as caught, explained("s3://bucket/key"):
+        raise client_error("SlowDown", 503, headers={"retry-after": "7"})
+    assert caught.value.seconds == 7
+
+
+def test_what_may_not_be_read_is_denied(flaky_store, large, into):
+    flaky_store.faults.status = 403
+
+    with pytest.raises(DataAccessDenied, match="do not allow to read"):
+        download(large["once-crc32"], into)

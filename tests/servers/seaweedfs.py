@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.cluster.lifeline import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +57,10 @@ class S3:
         return int(self.endpoint.rpartition(":")[2])
 
     def client(self, **settings):
-        """boto3's own."""
+        """boto3's own. It is imported where it is used: every test session imports this module."""
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
         config = Config(s3={"addressing_style": "path"}, connect_timeout=5, read_timeout=60, **settings)
         return boto3.client(
             "s3",
@@ -129,6 +131,7 @@ def _started(program: str, directory: Path) -> Iterator[S3]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- calls the kernel only
         )
     try:
         _await(store, server, directory / "log")
@@ -140,6 +143,8 @@ def _started(program: str, directory: Path) -> Iterator[S3]:
 
 
 def _await(store: S3, server: subprocess.Popen[bytes], log: Path) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- see S3.client
+
     until = time.monotonic() + PATIENCE
     with contextlib.closing(store.client(retries={"total_max_attempts": 1})) as client:
         while True:

@@ -42,7 +42,7 @@ def open_origin(address: Address, context: Context) -> LocalFiles:
 
 
 class LocalFiles:
-    """A file, or a directory with all below it. Symbolic links are followed to files, and to no directories."""
+    """A file, or a directory with all below it. What symbolic links lead to is copied."""
 
     def __init__(self, path: Path, *, shown: str) -> None:
         self._path = path
@@ -52,7 +52,7 @@ class LocalFiles:
         """See what there is."""
         try:
             if not self._path.is_dir():
-                return Listing([Item("", self._path.stat().st_size, str(self._path), _version(self._path))])
+                return Listing([self._item(self._path, "")])
             return self._walk()
         except (FileNotFoundError, NotADirectoryError):
             raise DataNotFound(f"There is no {self.shown}.") from None
@@ -61,15 +61,23 @@ class LocalFiles:
 
     def _walk(self) -> Listing:
         items, directories = [], []
-        for above, below, names in os.walk(self._path, onerror=_raise):
+        for above, below, names in os.walk(self._path, onerror=_raise, followlinks=True):
             base = Path(above)
-            directories += [(base / name).relative_to(self._path).as_posix() for name in below]
-            for name in names:
-                path = base / name
-                items.append(
-                    Item(path.relative_to(self._path).as_posix(), path.stat().st_size, str(path), _version(path))
-                )
+            for name in below:
+                self._refuse_circle(base, base / name)
+                directories.append((base / name).relative_to(self._path).as_posix())
+            items += [self._item(base / name, (base / name).relative_to(self._path).as_posix()) for name in names]
         return Listing(items, directories, directory=True)
+
+    def _item(self, path: Path, relative: str) -> Item:
+        if not path.is_file() and path.exists():
+            # Opening a pipe would wait for somebody who writes into it.
+            raise DataInvalid(f"{self.shown} has '{path}', which is neither a file nor a directory.")
+        return Item(relative, path.stat().st_size, str(path), _version(path))
+
+    def _refuse_circle(self, base: Path, path: Path) -> None:
+        if path.is_symlink() and base.resolve().is_relative_to(path.resolve()):
+            raise DataInvalid(f"{self.shown} has the link '{path}', which leads back to where it lies.")
 
     def plan(self, item: Item) -> Plan:
         """In one stream."""
