@@ -176,3 +176,19 @@ def test_python_finds_the_fetched_project_s_own_modules(tmp_path):
     commit(work)
 
     assert mlp("run", f"file://{work}", "-v", "main").stdout == "42\n"
+
+
+def test_pointers_of_large_files_stay_where_git_lfs_is_told_to_leave_them(tmp_path):
+    work = project(tmp_path / "work", "head -c 42 model.bin")
+    (work / ".gitattributes").write_text("*.bin -text\n")
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 5\n"
+    (work / "model.bin").write_text(pointer)
+    commit(work)
+    (work / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    git(work, "-c", "filter.lfs.clean=cat", "add", ".gitattributes")
+    git(work, "-c", "filter.lfs.clean=cat", "commit", "--quiet", "--message", "pointers")
+
+    done = mlp("run", work, "-v", "main", GIT_LFS_SKIP_SMUDGE="1")
+
+    assert (done.returncode, done.stdout) == (0, pointer[:42])
+    assert "model.bin" in done.stderr

@@ -136,7 +136,7 @@ def test_a_machine_without_the_client_is_told_what_to_install(server, git, commi
         git.fetch(f"{server.url}/project", commit, tmp_path / "out")
     assert "'model.bin' of http://127.0.0.1" in str(caught.value)
     assert "an image that has the package git-lfs" in str(caught.value)
-    assert "lfs: false" in str(caught.value)
+    assert "GIT_LFS_SKIP_SMUDGE=1" in str(caught.value)
     assert not (tmp_path / "out").exists()
     with pytest.raises(SourceInvalid, match="apt-get install git-lfs"):
         Git(Access.ambient("bob", PASSWORD), timeout=60).fetch(f"{server.url}/project", commit, tmp_path / "out")

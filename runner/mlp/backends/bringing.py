@@ -8,10 +8,11 @@ work tree stays as it is.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlp.errors import UsageError
 from mlp.source import locate, redact, repository_of
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mlp.source import Location, Resolution
 
 __all__ = ["Brought", "bring"]
+
+_FETCH_WITHIN: Final = 3600.0
+"""Seconds for a repository with its submodules and large files. Which commit is meant is known much sooner."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,35 +76,40 @@ def bring(
     # A process that the project's command left behind may still write there: no reason to fail at the very end.
     temporary = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True)))
     if location.kind == "archive":
-        return Brought(location, None, _unpack(location, uri, version, temporary))
+        return Brought(location, None, _unpack(location, uri, version, temporary, username, password))
     # A directory on this machine needs nothing of Git.
     from mlp.source import Access, Git  # noqa: PLC0415
 
     repository = repository_of(location)
-    git = Git(Access.ambient(username=username, password=password))
-    resolution = git.resolve(repository.uri, version)
+    access = Access.ambient(username=username, password=password)
+    resolution = Git(access).resolve(repository.uri, version)
     into = _named(repository, temporary)
     _log.info("=== Fetching project from %s into %s ===", redact(uri), into)
-    git.fetch(
+    Git(access, timeout=_FETCH_WITHIN).fetch(
         repository.uri,
         resolution.commit,
         into,
         ref=resolution.ref,
         subdirectory=repository.subdirectory,
         submodules=submodules,
+        # Git LFS's own word for "leave the pointers".
+        lfs=os.environ.get("GIT_LFS_SKIP_SMUDGE", "0").lower() not in {"1", "true", "yes", "on"},
     )
     _log.info("Fetched %s, commit %s", version or "the default branch", resolution.commit)
     return Brought(location, resolution, into / repository.subdirectory)
 
 
-def _unpack(location: Location, uri: str, version: str | None, temporary: Path) -> Path:
+def _unpack(
+    location: Location, uri: str, version: str | None, temporary: Path, username: str | None, password: str | None
+) -> Path:
     if version is not None:
         raise UsageError("Setting a version is only supported for Git project URIs")
-    from mlp.source import fetch_archive  # noqa: PLC0415 -- requests takes 0.1 s to import
+    from mlp.source import Access, fetch_archive  # noqa: PLC0415 -- requests takes 0.1 s to import
 
     into = _named(location, temporary)
     _log.info("=== Fetching project from %s into %s ===", redact(uri), into)
-    return fetch_archive(location, into)
+    access = Access.ambient(username=username, password=password)
+    return fetch_archive(location, into, access=access, timeout=_FETCH_WITHIN)
 
 
 def _named(location: Location, temporary: Path) -> Path:

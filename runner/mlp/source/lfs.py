@@ -176,7 +176,8 @@ def _no_client(session: Session, first: str) -> SourceInvalid:
     )
     return SourceInvalid(
         f"'{first}' of {redact(session.uri)} is kept in Git LFS, and there is no program git-lfs to fetch it. "
-        f"{way_out}, or run the project without its large files (lfs: false), which leaves pointers in their place."
+        f"{way_out}, or run the project without its large files (GIT_LFS_SKIP_SMUDGE=1), which leaves pointers in "
+        "their place."
     )
 
 

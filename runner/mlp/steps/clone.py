@@ -56,6 +56,8 @@ def clone(plan: Plan, layout: Layout) -> str:
         ref=source.ref,
         subdirectory=source.subdirectory,
         submodules=source.submodules,
+        # The operator refuses spec.project.lfs: true in this version; unset, pointers stay as they are.
+        lfs=False,
     )
     inside = f", subdirectory {source.subdirectory}" if source.subdirectory else ""
     return f"Fetched commit {source.commit} of {redact(source.uri)}{inside}"
