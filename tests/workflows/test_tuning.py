@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import signal
-import subprocess
-import time
-
 import pytest
-
-from tests.cli.program import MLP
-from tests.workflows.place import DEADLINE
 
 GOOD, POOR = ["0.01", "0.001"], ["1e-7", "1e-8"]
 
@@ -68,35 +60,3 @@ def test_the_best_one_is_named_by_the_parent(place, runs, done):
         "best_learning_rate": best.parameters["learning_rate"],
     }
     assert f"The best learning rate is {best.parameters['learning_rate']}: run {best.run_id}\n" in done.stdout
-
-
-def test_a_tuning_that_is_ended_ends_its_runs(make_place):
-    place = make_place("tuning")
-    command = [MLP, "run", "tuning", "--no-conda", "-P", f"learning_rates={' '.join(POOR)}"]
-    with subprocess.Popen(
-        command,
-        cwd=place.directory,
-        env=place.desk.variables(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as tuning:
-        try:
-            until = time.monotonic() + DEADLINE
-            while sum("rmse" in run.metrics for run in place.runs()) < len(POOR):
-                assert tuning.poll() is None, tuning.stderr.read()
-                assert time.monotonic() < until
-                time.sleep(0.5)
-            tuning.send_signal(signal.SIGTERM)
-            said = tuning.communicate(timeout=DEADLINE)[1]
-        finally:
-            tuning.kill()
-
-    assert tuning.returncode == 128 + signal.SIGTERM
-    assert re.search(r"failed: entry point main ", said)
-    assert [(run.entry_point, run.status, run.ended) for run in place.runs()] == [
-        ("main", "KILLED", True),
-        ("train", "KILLED", True),
-        ("train", "KILLED", True),
-    ]

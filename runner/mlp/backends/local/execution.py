@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from mlp.backends.local.environment import Command, Surroundings, choose
 from mlp.backends.local.preparation import bring_and_resolve
+from mlp.backends.local.process import grace_within
 from mlp.backends.local.recording import PARENT, Record, begin
 from mlp.backends.local.side_by_side import side_by_side
 from mlp.errors import RunCancelled
@@ -105,7 +106,7 @@ class Execution:
             self._known.invocation.command,
             directory=self._known.directory,
             run_id=self.run_id,
-            record={**record, PARENT: self.run_id},
+            record={**record, **grace_within(), PARENT: self.run_id},
             artifact_uri=self._record.artifact_uri,
             activate=built[0].activate if built else None,
             docker_args=self.request.docker_args,

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from mlp.backends.local.echo import Echo
     from mlp.backends.local.environment import Command
 
-__all__ = ["GRACE", "Ended", "end_group", "run_in_foreground", "start_group"]
+__all__ = ["GRACE", "Ended", "end_group", "grace", "grace_within", "run_in_foreground", "start_group"]
 
 GRACE: Final = 10.0
 """Seconds that a command has to end after SIGTERM before it is killed: what containers get from Docker."""
+
+_INHERITED: Final = "MLP_GRACE"
+"""The variable that tells a program in a command how long the runs have that it starts."""
 
 _BETWEEN_LOOKS: Final = 0.03
 
@@ -121,6 +124,19 @@ def run_in_foreground(command: Command, echo: Echo | None = None) -> Ended:
     )
 
 
+def grace() -> float:
+    """Seconds that the commands of this process have to end."""
+    try:
+        return float(os.environ[_INHERITED])
+    except (KeyError, ValueError):
+        return GRACE
+
+
+def grace_within() -> dict[str, str]:
+    """What a command is told, so that a workflow which is ended still sees the end of the runs that it has started."""
+    return {_INHERITED: f"{grace() / 2:g}"}
+
+
 def end_group(leader: subprocess.Popen[bytes], *, again: bool = True) -> None:
     """End every process of a group: SIGTERM, and SIGKILL for what is left after the grace period.
 
@@ -133,7 +149,7 @@ def end_group(leader: subprocess.Popen[bytes], *, again: bool = True) -> None:
         if again:
             os.killpg(group, signal.SIGTERM)
             os.killpg(group, signal.SIGCONT)  # a stopped process acts on SIGTERM only when it goes on
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + grace()
         while _runs(group):
             if time.monotonic() > deadline:
                 os.killpg(group, signal.SIGKILL)
