@@ -93,6 +93,27 @@ def test_build_dependencies_come_first_and_constraints_hold_for_all(python_env, 
     assert run_in(environment, "python -c 'import alpha; print(alpha.version)'") == "1.0"
 
 
+def test_constraints_of_the_machine_hold_too(python_env, cache, tmp_path, monkeypatch, run_in):
+    (tmp_path / "limits.txt").write_text("alpha<2\n")
+    unlimited = python_env("dependencies: [alpha]\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "limits.txt"))
+    limited = python_env("dependencies: [alpha]\n")
+    assert limited.hash != unlimited.hash
+    assert run_in(cache.ensure(limited), "python -c 'import alpha; print(alpha.version)'") == "1.0"
+
+
+def test_refreshing_asks_an_index_again(python_env, cache, tmp_path, monkeypatch, run_in):
+    index = Index(tmp_path / "index")
+    index.add("gamma")
+    monkeypatch.delenv("UV_NO_INDEX")
+    with serving(index.root) as server:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{server.url}/simple")
+        cache.ensure(python_env("dependencies: [gamma]\n"))
+        index.add("gamma", "2.0")
+        refreshed = cache.ensure(python_env("dependencies: [gamma]\n"), refresh=True)
+    assert run_in(refreshed, "python -c 'import gamma; print(gamma.version)'") == "2.0"
+
+
 def test_an_empty_file_gives_an_interpreter_and_nothing_else(python_env, cache):
     environment = cache.ensure(python_env(""))
     assert (environment.locked / "pip-freeze.txt").read_text() == ""
@@ -285,6 +306,8 @@ def test_what_is_active_around_a_build_does_not_decide_it(python_env, cache, tmp
     monkeypatch.setenv("CONDA_PREFIX", str(tmp_path))
     monkeypatch.setenv("PYTHONHOME", "")
     monkeypatch.setenv("UV_PYTHON", "2.7")
+    monkeypatch.setenv("UV_SYSTEM_PYTHON", "1")
+    monkeypatch.setenv("UV_WORKING_DIR", "/")
     environment = cache.ensure(python_env("dependencies: [beta]\n"))
     assert run_in(environment, "beta") == "beta 1.0"
 

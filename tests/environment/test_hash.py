@@ -85,6 +85,8 @@ def test_what_may_install_something_else_makes_a_difference(hash_of, before, aft
         {"UV_INDEX": "https://example.com/simple"},
         {"MLP_INDEX_STRATEGY": "unsafe-best-match"},
         {"MLP_ENV_SALT": "week 7"},
+        {"PIP_PRE": "1"},
+        {"UV_RESOLUTION": "lowest"},
     ],
 )
 def test_settings_that_change_what_is_installed_make_a_difference(hash_of, variables):

@@ -43,9 +43,13 @@ class Building:
         layout: Where the environment will lie.
         specification: What it will be.
         say: Gets a line at each step.
+        refresh: Whether what the caches know of indexes may be stale.
     """
 
-    def __init__(self, layout: Layout, specification: Specification, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, layout: Layout, specification: Specification, say: Callable[[str], None], *, refresh: bool
+    ) -> None:
+        self._refresh = refresh
         self._layout = layout
         self._specification = specification
         self._say = say
@@ -62,7 +66,12 @@ class Building:
         Raises:
             MlpError: What the builder said; or that it was cancelled, took too long, or ended without a word.
         """
-        order = {**self._specification.order(), "root": str(self._layout.root), "name": self._specification.hash}
+        order = {
+            **self._specification.order(),
+            "root": str(self._layout.root),
+            "name": self._specification.hash,
+            "refresh": self._refresh,
+        }
         with subprocess.Popen(
             # -P: the current directory is a project's, and may hold a module of any name.
             [sys.executable, "-P", "-m", "mlp.environment.builder", str(lock)],

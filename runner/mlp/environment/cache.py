@@ -134,7 +134,7 @@ class EnvironmentCache:
             self.layout.discard(name)
             say(f"Building the {specification.name} for {specification.file}")
             try:
-                Building(self.layout, specification, say).run(lock, cancelled)
+                Building(self.layout, specification, say, refresh=refresh).run(lock, cancelled)
             except BaseException:
                 self.layout.discard(name)
                 raise

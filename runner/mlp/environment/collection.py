@@ -190,7 +190,8 @@ def _collect_wheels(cache: Path, *, everything: bool) -> None:
         uv = find_uv()
     except PreparationError:
         return
-    variables = {**os.environ, "UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1"}
+    # Where a build is using the cache, the next collection will do.
+    variables = {**os.environ, "UV_CACHE_DIR": str(cache), "UV_NO_CONFIG": "1", "UV_LOCK_TIMEOUT": "5"}
     what = "clean" if everything else "prune"
     subprocess.run([uv, "cache", what], env=variables, cwd=cache.parent, capture_output=True, check=False)
 

@@ -31,8 +31,12 @@ _FROM_PIP: Final = {
     "PIP_TRUSTED_HOST": "UV_INSECURE_HOST",
     "PIP_CERT": "SSL_CERT_FILE",
 }
-# These decide which packages are found, so they are part of what is asked; the others only how they are reached.
-_DECISIVE: Final = (_MAIN, _FURTHER, _DIRECTORIES, _NO_INDEX)
+# These decide which packages are found and chosen, so they are part of what is asked; the others only how they are
+# reached.
+_DECISIVE: Final = (
+    *(_MAIN, _FURTHER, _DIRECTORIES, _NO_INDEX),
+    *("UV_PRERELEASE", "UV_RESOLUTION", "UV_FORK_STRATEGY", "UV_TORCH_BACKEND", "UV_EXCLUDE_NEWER"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def indexes_from(surroundings: Mapping[str, str]) -> Indexes:
             # uv separates places by commas, and further indexes by spaces, as pip does both.
             separator = "," if theirs == _DIRECTORIES and ours in _FROM_PIP else " "
             given[theirs] = separator.join(surroundings[ours].split())
+    if surroundings.get("PIP_PRE", "").lower() in {"1", "true", "yes", "on"}:
+        given["UV_PRERELEASE"] = "allow"
     for name in (*_DECISIVE, "UV_INSECURE_HOST", "SSL_CERT_FILE"):
         if surroundings.get(name):
             given[name] = surroundings[name]

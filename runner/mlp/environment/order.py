@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlp.environment.credentials import Credential, Secrets
 from mlp.environment.layout import Layout
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Order"]
+
+# The builder's own, and what would lead uv elsewhere or has been translated.
+_NOT_HANDED_ON: Final = {
+    *("PYTHONPATH", "PYTHONSTARTUP", "RATTLER_AUTH_FILE"),
+    *("UV_WORKING_DIR", "UV_CONFIG_FILE", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_SYSTEM_PYTHON"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Order:
         request: What the hash was made of.
         local: Lines of `build` and `pip` that name something on this machine.
         places: Where each line of `build` and `pip` was written.
+        refresh: Whether what the caches know of indexes may be stale.
     """
 
     layout: Layout
@@ -50,6 +57,7 @@ class Order:
     credentials: tuple[Credential, ...]
     index_variables: Mapping[str, str]
     secrets: Secrets
+    refresh: bool
 
     @classmethod
     def of(cls, given: Mapping[str, Any], lock: int) -> Order:
@@ -78,6 +86,7 @@ class Order:
             credentials=tuple(Credential(**credential) for credential in given["credentials"]),
             index_variables=given["index_variables"],
             secrets=Secrets(tuple(given["secrets"])),
+            refresh=given["refresh"],
         )
 
     @property
@@ -107,9 +116,5 @@ class Order:
 
     def surroundings(self, **more: str) -> dict[str, str]:
         """The variables of a program that the builder starts."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in {"PYTHONPATH", "PYTHONSTARTUP", "RATTLER_AUTH_FILE"}
-        }
+        kept = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
         return {**kept, **more}

@@ -76,7 +76,7 @@ def _installs(lines: tuple[str, ...]) -> bool:
 def _install(order: Order, lines: tuple[str, ...], more: list[str], say: Callable[[str], None]) -> None:
     command = [find_uv(), "pip", "install", "--python", str(order.interpreter), "--requirement", "-"]
     command += [*more, *index_options(order.index_variables)]
-    if order.local:
+    if order.local or order.refresh:
         # uv takes what it once built of a directory for what it would build now, as long as its metadata look the same.
         command.append("--refresh")
     git = GitAccess(lines, os.environ)

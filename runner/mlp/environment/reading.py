@@ -7,6 +7,7 @@ brought together with the requirements files that they name, the settings, the c
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlp.environment import channels, conda_file, python_file
@@ -15,7 +16,7 @@ from mlp.environment.credentials import Credential, Secrets, bare, passwords_in,
 from mlp.environment.indexes import indexes_from
 from mlp.environment.managers import built_as
 from mlp.environment.matching import channel_of
-from mlp.environment.requirements import inline, local_paths
+from mlp.environment.requirements import Line, Requirements, inline, local_paths
 from mlp.environment.settings import Settings
 from mlp.environment.specification import LocalContent, Specification
 from mlp.errors import EnvironmentInvalid, ProjectInvalid
@@ -24,7 +25,6 @@ from mlp.project.problems import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mlp.environment.declared import Declared
     from mlp.environment.managers import Kind
@@ -64,6 +64,7 @@ def read(
     # The project's root comes first: that is where MLflow looks.
     places = (*((project.absolute(),) if project is not None else ()), directory)
     build, pip = inline(declared.build, places), inline(declared.pip, places)
+    everywhere = inline(_constraints_of_the_machine(surroundings), (Path.cwd(),)) if declared.pip else Requirements()
     lines = (*build.lines, *pip.lines)
     local = tuple(LocalContent(text, digest(path)) for text, path in dict(local_paths(lines, directory)).items())
     indexes = indexes_from(surroundings)
@@ -77,7 +78,7 @@ def read(
         if len({each.secret for each in credentials if each.host == host}) > 1:
             # rattler knows one credential a host.
             findings.warn(f"Channels of {host} are given with different credentials; only the last of them is used.")
-    constraints = (*build.constraints, *pip.constraints)
+    constraints = (*build.constraints, *pip.constraints, *everywhere.constraints)
     everything = "\n".join(line.text for line in (*lines, *constraints))
     return Specification(
         kind=build_kind,
@@ -101,6 +102,12 @@ def read(
         ),
         warnings=tuple(bare(warning) for warning in findings.warnings),
     )
+
+
+def _constraints_of_the_machine(surroundings: Mapping[str, str]) -> tuple[Line, ...]:
+    """The constraints files that pip would heed in every installation."""
+    files = (surroundings.get("PIP_CONSTRAINT") or "").split()
+    return tuple(Line(f"--constraint {file}", "PIP_CONSTRAINT") for file in files)
 
 
 def _declared(kind: Kind, build_kind: Kind, file: Path, findings: Findings) -> Declared:
