@@ -6,6 +6,7 @@ programs and the libraries that they are linked with, and hold nothing more.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster import packages
+from tests.cluster import cgroups, packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,6 +76,16 @@ def podman() -> Iterator[Podman]:
             yield engine
         finally:
             engine.run("rm", "--force", "--all", "--time", "0")
+            _remove_cgroups()
+
+
+def _remove_cgroups() -> None:
+    """The ones that every Podman makes and keeps, unless another one uses them."""
+    for root in cgroups.existing("libpod_parent"):
+        with contextlib.suppress(OSError):
+            for place in (root / "conmon", root):
+                if place.is_dir():
+                    place.rmdir()
 
 
 def _settings(directory: Path) -> dict[str, str]:
