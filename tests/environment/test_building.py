@@ -328,3 +328,17 @@ def test_servers_with_a_certificate_of_a_private_authority(conda, cache, tmp_pat
                 cache.ensure(specification)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "pki" / "ca.crt"))
         assert cache.ensure(conda("python", "pip: [gamma]", channel=channel.url)).built
+
+
+def test_channel_priority_is_condas_unless_it_is_set(conda, cache, tmp_path, monkeypatch, run_in):
+    first = Channel(tmp_path / "first", python_stub(), noarch("words"))
+    second = Channel(tmp_path / "second", noarch("words", "2.0"))
+    monkeypatch.setenv("MLP_CONDA_CHANNEL_ALIAS", tmp_path.as_uri())
+    version = "python -c 'import words; print(words.version)'"
+    # The first channel that has a package wins, unless what is asked for is only in another.
+    assert run_in(cache.ensure(conda("python", "words", "second::words", channel=first.url)), version) == "2.0"
+    from_both = f"{first.url}', '{second.url}"
+    assert run_in(cache.ensure(conda("python", "words", channel=from_both)), version) == "1.0"
+    assert run_in(cache.ensure(conda("python", "words=2", channel=from_both)), version) == "2.0"
+    monkeypatch.setenv("MLP_CONDA_CHANNEL_PRIORITY", "disabled")
+    assert run_in(cache.ensure(conda("python", "words", channel=from_both)), version) == "2.0"

@@ -58,7 +58,16 @@ def test_default_channels_and_the_alias_are_settings(spec, monkeypatch):
 def test_a_dependency_that_insists_on_a_channel_adds_it(spec):
     found = spec("channels: [a, nodefaults]\ndependencies: [b::numpy=1.2, c/linux-64::scipy]\n")
     assert found.channels == (f"{ALIAS}/a", f"{ALIAS}/b", f"{ALIAS}/c")
-    assert found.conda == ("b::numpy 1.2.*", "c/linux-64::scipy")
+    assert found.conda == (f"{ALIAS}/b::numpy 1.2.*", f"{ALIAS}/c/linux-64::scipy")
+
+
+@pytest.mark.parametrize(
+    "written", ["https://me:s3cret@example.com/c::numpy", "numpy[channel='https://me:s3cret@example.com/c']"]
+)
+def test_an_address_with_credentials_in_a_dependency_is_split(spec, written):
+    found = spec(f'channels: [nodefaults]\ndependencies: ["{written}"]\n')
+    assert (found.channels, found.conda) == (("https://example.com/c",), ("https://example.com/c::numpy",))
+    assert [credential.secret for credential in found.credentials] == ["s3cret"]
 
 
 def test_variables_are_filled_into_channels(spec):

@@ -11,8 +11,10 @@ from typing import Final
 
 from mlp.environment.extras import missing
 
-__all__ = ["SpecInvalid", "canonical", "channel_of"]
+__all__ = ["SpecInvalid", "canonical", "channel_of", "insisting_on"]
 
+_PLATFORM: Final = re.compile(r"/(?:noarch|(?:linux|osx|win|emscripten|wasi)-\w+)$")
+_CHANNEL: Final = re.compile(r'\[channel="([^"]+)"\]$')
 _NUMBER: Final = r"(?:0|[1-9]\d*)"
 _VERSION: Final = rf"{_NUMBER}(?:\.{_NUMBER})*"
 _NAME: Final = r"[a-z0-9_][a-z0-9_.-]*"
@@ -33,6 +35,9 @@ def canonical(spec: str) -> str:
         PreparationError: It is an unusual one, and the package that can read it is not installed.
     """
     text = spec.strip()
+    channel, separator, rest = text.partition("::")
+    if separator:
+        return f"{channel}::{canonical(rest)}"
     if plain := _PLAIN.match(text):
         return plain[1]
     if fuzzy := _FUZZY.match(text):
@@ -44,10 +49,15 @@ def canonical(spec: str) -> str:
 
 def channel_of(spec: str) -> str | None:
     """The channel that a spec insists on: conda-forge in ``conda-forge::numpy``, with or without a platform."""
-    before, separator, _ = spec.strip().partition("::")
-    if not separator:
-        return None
-    return re.sub(r"/(?:noarch|(?:linux|osx|win|emscripten|wasi)-[\w]+)$", "", before)
+    before, separator, _ = spec.partition("::")
+    return _PLATFORM.sub("", before) if separator else None
+
+
+def insisting_on(address: str, spec: str) -> str:
+    """A spec that insists on a channel, with the channel's address in the place of its name."""
+    before, _, rest = spec.partition("::")
+    platform = _PLATFORM.search(before)
+    return f"{address}{platform[0] if platform else ''}::{rest}"
 
 
 def _by_rattler(text: str) -> str:
@@ -57,6 +67,9 @@ def _by_rattler(text: str) -> str:
     except ImportError:
         raise missing("py-rattler", "a conda environment") from None
     try:
-        return str(MatchSpec(text))
+        found = str(MatchSpec(text))
     except InvalidMatchSpecError as error:
         raise SpecInvalid(str(error)) from None
+    # numpy[channel=…] comes back in the usual form for some channels only.
+    bracket = _CHANNEL.search(found)
+    return f"{bracket[1].rstrip('/')}::{found[: bracket.start()]}" if bracket else found

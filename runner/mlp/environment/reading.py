@@ -15,7 +15,7 @@ from mlp.environment.content import digest
 from mlp.environment.credentials import Credential, Secrets, bare, passwords_in, split
 from mlp.environment.indexes import indexes_from
 from mlp.environment.managers import built_as
-from mlp.environment.matching import channel_of
+from mlp.environment.matching import channel_of, insisting_on
 from mlp.environment.requirements import Line, Requirements, inline, local_paths
 from mlp.environment.settings import Settings
 from mlp.environment.specification import LocalContent, Specification
@@ -140,22 +140,20 @@ def _channels(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Credential, ...]]:
     """Addresses of channels, match specs, and what both held of credentials."""
     written = [_with_variables(name, surroundings) for name in declared.channels]
-    # A spec that insists on a channel adds it; rattler does not do that by itself, conda does.
-    insisted = [_with_variables(name, surroundings) for spec in declared.conda if (name := channel_of(spec))]
-    addresses = channels.expand(written, default=settings.channels, alias=settings.channel_alias, directory=directory)
-    further = channels.expand(
-        (*insisted, channels.NO_DEFAULTS), default=(), alias=settings.channel_alias, directory=directory
-    )
-    clean, credentials = _split_all(tuple(dict.fromkeys((*addresses, *further))))
+    alias = settings.channel_alias
+    addresses = channels.expand(written, default=settings.channels, alias=alias, directory=directory)
+    clean, credentials = _split_all(addresses)
     specs = []
     for spec in declared.conda:
-        before, separator, rest = spec.partition("::")
-        if separator:
-            only, credential = split(_with_variables(before, surroundings))
-            spec = f"{only}::{rest}"  # noqa: PLW2901 -- the same spec, without its secret
-            credentials += (credential,) if credential else ()
-        specs.append(spec)
-    return clean, tuple(specs), tuple(dict.fromkeys(credentials))
+        if name := channel_of(spec):
+            # rattler does not add the channel by itself, as conda does, and knows no other alias than its own.
+            insisted = (_with_variables(name, surroundings), channels.NO_DEFAULTS)
+            further, more = _split_all(channels.expand(insisted, default=(), alias=alias, directory=directory))
+            clean, credentials = (*clean, *further), (*credentials, *more)
+            specs.append(insisting_on(further[0], spec) if further else spec)
+        else:
+            specs.append(spec)
+    return tuple(dict.fromkeys(clean)), tuple(specs), tuple(dict.fromkeys(credentials))
 
 
 def _split_all(addresses: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Credential, ...]]:
