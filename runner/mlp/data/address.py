@@ -134,6 +134,6 @@ def destination(uri: str, into: Path) -> Path:
     """Where `mlp.data.download` will put what a URI names.
 
     Raises:
-        DataInvalid: The URI is malformed, of a scheme that nobody knows, or has no name for a file at its end.
+        DataInvalid: The URI is malformed, or has no name for a file at its end.
     """
     return into / parse(uri).name
