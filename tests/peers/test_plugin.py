@@ -27,14 +27,17 @@ CALLS = {
     "good": ["good", "-P", "rate=0.50", "-P", "name=two words", "--run-name", "first"],
     "bad": ["bad", "--run-name", "second"],
     "interrupted": ["interrupted"],
+    "continued": ["good", "-P", "name=x"],
     "a parameter is missing": ["good"],
     "a value does not fit": ["good", "-P", "name=x", "-P", "rate=fast"],
     "no such project": ["nowhere"],
     "a configuration": ["bad", "-c", '{"cluster": 1}'],
     "an image": ["bad", "--build-image"],
 }
-PROGRAMS = ("good", "interrupted")
-"""The calls that are made as processes of their own, where importing MLflow takes seconds."""
+BEGUN = """
+client = mlflow.MlflowClient(tracking_uri=uri)
+answer = client.create_run(client.create_experiment(name), run_name="begun elsewhere").info.run_id
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,48 +58,44 @@ class Called:
 
 
 @pytest.fixture(scope="module")
-def call(projects):
-    """Calls MLflow's own program."""
-
-    def mlflow_run(desk, *arguments):
-        done = subprocess.run(
-            [BIN / "mlflow", *MLFLOW_RUN, *arguments],
-            cwd=projects,
-            env=desk.variables(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-        return Called(done.returncode, done.stdout, done.stderr)
-
-    return mlflow_run
-
-
-@pytest.fixture(scope="module")
-def called(make_desk, call, projects):
+def called(make_desk, mlflow, projects):
     """What each call did, and the runs that it left."""
     desks = {name: make_desk() for name in CALLS}
-    done = {name: call(desks[name], *CALLS[name]) for name in PROGRAMS}
-    done |= _in_one_process(projects, {name: desk for name, desk in desks.items() if name not in PROGRAMS})
+    begun = mlflow.run(BEGUN, uri=desks["continued"].uri, name=desks["continued"].experiment)
+    calls = {**CALLS, "continued": [*CALLS["continued"], "--run-id", begun]}
+    done = {"good": _in_a_process_of_its_own(projects, desks["good"], calls.pop("good"))}
+    done |= _in_one_process(projects, desks, calls)
     return {name: (process, desks[name].runs()) for name, process in done.items()}
 
 
-def _in_one_process(projects, desks):
-    """The same with MLflow imported once."""
-    calls = [
+def _in_a_process_of_its_own(projects, desk, arguments):
+    done = subprocess.run(
+        [BIN / "mlflow", *MLFLOW_RUN, *arguments],
+        cwd=projects,
+        env=desk.variables(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    return Called(done.returncode, done.stdout, done.stderr)
+
+
+def _in_one_process(projects, desks, calls):
+    """The same with MLflow imported once, which takes seconds."""
+    lines = [
         {
-            "arguments": [*MLFLOW_RUN, *CALLS[name]],
+            "arguments": [*MLFLOW_RUN, *arguments],
             "directory": str(projects),
-            "variables": {"MLFLOW_EXPERIMENT_NAME": desk.experiment},
+            "variables": {"MLFLOW_EXPERIMENT_NAME": desks[name].experiment},
         }
-        for name, desk in desks.items()
+        for name, arguments in calls.items()
     ]
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("in_one_process.py"), "mlflow"],
-        input="".join(json.dumps(call) + "\n" for call in calls),
-        env=next(iter(desks.values())).variables(),
+        input="".join(json.dumps(line) + "\n" for line in lines),
+        env=desks["good"].variables(),
         capture_output=True,
         text=True,
         timeout=DEADLINE,
@@ -105,7 +104,7 @@ def _in_one_process(projects, desks):
     statuses = [json.loads(line) for line in done.stdout.splitlines()]
     said = re.split(r"^--- .*\n", done.stderr, flags=re.MULTILINE)[1:]
     assert len(statuses) == len(said) == len(calls), done.stderr
-    return {name: Called(status, "", text) for name, status, text in zip(desks, statuses, said, strict=True)}
+    return {name: Called(status, "", text) for name, status, text in zip(calls, statuses, said, strict=True)}
 
 
 def tags(projects, name):
@@ -169,18 +168,12 @@ def test_what_is_wrong_with_a_call_is_said_in_one_line_and_nothing_is_recorded(c
     assert runs == []
 
 
-def test_its_option_for_a_run_to_continue_reaches_us(call, desk, mlflow):
-    begun = mlflow.run(
-        "client = mlflow.MlflowClient(tracking_uri=uri)\n"
-        "answer = client.create_run(client.create_experiment(name), run_name='begun').info.run_id",
-        uri=desk.uri, name=desk.experiment,
-    )  # fmt: skip
-
-    done = call(desk, "good", "-P", "name=x", "--run-id", begun)
+def test_its_option_for_a_run_to_continue_reaches_us(called):
+    done, (run,) = called["continued"]
 
     assert done.status == 0, done.said
-    (run,) = desk.runs()
-    assert (run.run_id, run.status, run.name) == (begun, "FINISHED", "begun")
+    assert f"=== Run (ID '{run.run_id}') succeeded ===" in done.said
+    assert (run.status, run.name) == ("FINISHED", "begun elsewhere")
     assert run.parameters == {"rate": "0.1", "name": "x"}
 
 
