@@ -436,13 +436,16 @@ ENVIRONMENTS: Final = Table(
             "The same, a database with its directory, temporary AWS keys too, and a login to the tracking server. "
             "`path` parameters are mounted, read-only",
             Verdict.FIXED,
-            held(
-                _CONTAINER,
-                "test_a_local_tracking_store_is_mounted_and_named_as_the_container_sees_it",
-                "test_artifacts_on_s3_get_the_callers_credentials",
-                "test_other_artifact_stores_get_their_own_credentials_alone",
-                "test_a_tracking_server_gets_its_login",
-                "test_volumes_and_paths_are_seen_there",
+            (
+                *held(
+                    _CONTAINER,
+                    "test_a_local_tracking_store_is_mounted_and_named_as_the_container_sees_it",
+                    "test_artifacts_on_s3_get_the_callers_credentials",
+                    "test_other_artifact_stores_get_their_own_credentials_alone",
+                    "test_a_tracking_server_gets_its_login",
+                    "test_volumes_and_paths_are_seen_there",
+                ),
+                *held(_ENVIRONMENTS, "test_a_container_reaches_a_store_on_this_machine"),
             ),
         ),
     ),

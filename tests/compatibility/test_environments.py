@@ -151,6 +151,37 @@ def test_a_manager_does_not_replace_a_container(podman, engine, tmp_path):
     assert done.stdout == "/mlflow/projects/code\n", done.stderr
 
 
+def test_a_container_reaches_a_store_on_this_machine(podman, engine, tmp_path):
+    """Its database, and the run's own artifacts where the run's record says that they are."""
+    work = project(
+        tmp_path / "work",
+        'echo "$MLFLOW_TRACKING_URI"; ls /mlflow/tmp/mlruns; echo kept > {runs}/0/"$MLFLOW_RUN_ID"/artifacts/model',
+        parameters={"runs": "string"},
+        docker_env={"image": podman.small},
+    )
+    here = tmp_path / "here"
+    here.mkdir()
+    store = {"MLP_TRACKING": "on", "MLFLOW_TRACKING_URI": "sqlite:///mine.db"}
+
+    # Not by `mlp`: MLflow needs its time to make the tables of a database.
+    done = subprocess.run(
+        [MLP, "run", work, "-P", f"runs={here}/mlruns"],
+        cwd=here,
+        env=environment(**store, **engine),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "sqlite:////mlflow/tmp/mlruns/mine.db"
+    assert "mine.db" in done.stdout.splitlines()[1:]
+    (model,) = (here / "mlruns").glob("0/*/artifacts/model")
+    assert model.read_text() == "kept\n"
+
+
 def test_an_interrupted_container_is_gone(podman, engine, tmp_path):
     project(tmp_path, "while :; do echo goes on; sleep 0.1; done", docker_env={"image": podman.large})
 
