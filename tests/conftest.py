@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.images.fixtures",
     "tests.servers.conda_channel",
     "tests.servers.podman",
+    "tests.servers.mlflow_client",
     "tests.servers.mlflow_server",
     "tests.servers.seaweedfs",
 ]

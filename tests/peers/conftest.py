@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from tests.tracking.conftest import mlflow
 from tests.workflows.conftest import desk, make_desk
 
-__all__ = ["desk", "make_desk", "mlflow"]
+__all__ = ["desk", "make_desk"]

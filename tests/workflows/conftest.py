@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tracking.conftest import mlflow
 from tests.workflows.place import Desk, Place
-
-__all__ = ["mlflow"]
 
 
 @pytest.fixture(scope="module")

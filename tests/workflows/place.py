@@ -13,7 +13,7 @@ from tests.cli.program import EXAMPLES, MLP, commit, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.tracking.conftest import Mlflow
+    from tests.servers.mlflow_client import Mlflow
 
 DEADLINE = 280
 """Seconds for a whole workflow. An idle machine needs ten: each step imports MLflow and scikit-learn."""
