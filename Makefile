@@ -8,7 +8,7 @@ PY := .venv/bin/python
 # Tests that leave the machine alone run in as many processes; 5 is pytest's word for "no tests selected".
 WORKERS ?= auto
 
-.PHONY: help setup demo demo-cluster test lint format crds cluster-up cluster-down kind-up bench clean
+.PHONY: help setup demo demo-cluster test lint format crds docs cluster-up cluster-down kind-up bench clean
 
 help: ## Say what there is
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do printf '%-14s%s\n' "$$target" "$$text"; done
@@ -43,6 +43,9 @@ format: setup ## Format the code, mend what ruff can mend
 
 crds: setup ## Generate crds/ from the models
 	$(PY) -m mlp.resources
+
+docs: setup ## Generate docs/compatibility.md from the comparison's rows
+	$(PY) -m tests.compatibility
 
 bench: setup ## Measure: the operator on a control plane of its own, mlp run beside mlflow run (2 minutes)
 	@$(PY) -m bench

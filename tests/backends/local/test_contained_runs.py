@@ -116,3 +116,14 @@ def test_a_signal_to_the_command_line_ends_the_container(engine, experiment, tmp
     assert kept.status == "KILLED"
     assert running.returncode not in {0, 1}
     assert not [name for name in engine.containers() if name.startswith("mlp-")]
+
+
+def test_a_shell_script_runs_in_the_container_s_shell(engine, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("MLP_TRACKING", "off")
+    monkeypatch.setenv("SHELL", "/usr/bin/no-such-shell-in-the-image")
+    work = contained(tmp_path, engine, "true")
+    (work / "say.sh").write_text("echo from a script\n")
+
+    mlp.run(work, "say.sh")
+
+    assert capfd.readouterr().out == "from a script\n"

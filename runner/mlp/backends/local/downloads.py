@@ -7,10 +7,12 @@ side with the building of the environment.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
 
-__all__ = ["Downloads"]
+__all__ = ["Downloads", "directory_name"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ class Downloads:
         """
         if not is_remote(uri):
             return None
-        into = self._own_directory() / parameter
+        into = self._own_directory() / directory_name(parameter)
         path = destination(uri, into)
         self._planned.append(_Download(parameter, uri, into))
         return path
@@ -99,6 +101,13 @@ class Downloads:
                 self._directory,
             )
         return self._directory
+
+
+def directory_name(parameter: str) -> str:
+    """A name for the directory of a parameter's data: the parameter's own, unless that could lead elsewhere."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", parameter):
+        return parameter
+    return f"parameter-{sha256(parameter.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 def _remove_if_empty(directory: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlp.environment import BuiltEnvironment, Specification
     from mlp.project import Environment
 
-__all__ = ["MANAGER", "Command", "Surroundings", "choose"]
+__all__ = ["MANAGER", "Command", "Surroundings", "choose", "chosen_manager"]
 
 MANAGER: Final = "MLP_ENV_MANAGER"
 """The variable that names the environment manager where the call does not. Runs that a project starts inherit it."""
@@ -150,6 +150,11 @@ class Surroundings:
         return Command(("bash", "-c", text), directory, {**os.environ, **self.variables, **own})
 
 
+def chosen_manager(manager: str | None) -> str | None:
+    """The environment manager that is named: by the call, else by the variable `MANAGER`; None for neither."""
+    return manager or os.environ.get(MANAGER) or None
+
+
 def choose(environment: Environment, manager: str | None, directory: Path) -> Surroundings:
     """Decide on the environment.
 
@@ -163,7 +168,7 @@ def choose(environment: Environment, manager: str | None, directory: Path) -> Su
         EnvironmentInvalid: The environment file cannot be understood.
         EngineUnavailable: There is nothing to run containers with.
     """
-    manager = manager or os.environ.get(MANAGER) or None
+    manager = chosen_manager(manager)
     if manager is not None and manager not in _MANAGERS:
         raise UsageError(f"Invalid value for `env_manager`: {manager}. Must be one of {list(_MANAGERS)}")
     match environment.kind:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlp.backends.bringing import bring
 from mlp.backends.local.downloads import Downloads
+from mlp.backends.local.environment import chosen_manager
 from mlp.backends.local.places import LocalPlaces
 from mlp.project import Project
 from mlp.source import DirectoryFiles
@@ -84,10 +85,19 @@ def _resolve(request: Request, directory: Path, downloads: Downloads) -> Invocat
         request.parameters,
         files=files,
         places=LocalPlaces(caller=Path.cwd(), project=directory, downloads=downloads),
-        # As MLflow does: .sh files run in the shell of the one who starts them.
-        shell=os.environ.get("SHELL") or "bash",
+        shell=_shell(project, request),
         validate=request.validate,
     )
     for warning in (*project.warnings, *invocation.warnings):
         _log.warning("%s", warning)
     return invocation
+
+
+def _shell(project: Project, request: Request) -> str:
+    """The shell for entry points that are .sh files: as with MLflow, that of the one who starts them.
+
+    A container has its own programs.
+    """
+    if project.environment.kind == "docker" and chosen_manager(request.env_manager) != "local":
+        return "bash"
+    return os.environ.get("SHELL") or "bash"
