@@ -75,7 +75,7 @@ def test_each_level_has_half_the_time_of_the_one_above(desk, workflow):
 
 def test_a_tuning_that_is_interrupted_ends_its_runs(make_place):
     place = make_place("tuning")
-    command = [MLP, "run", "tuning", "--no-conda", "-P", "learning_rates=1e-7 1e-8"]
+    command = [MLP, "run", "tuning", "--no-conda", "-P", "learning_rates=1e-7"]
     with subprocess.Popen(
         command,
         cwd=place.directory,
@@ -87,7 +87,7 @@ def test_a_tuning_that_is_interrupted_ends_its_runs(make_place):
     ) as tuning:
         try:
             until = time.monotonic() + DEADLINE
-            while sum("rmse" in run.metrics for run in place.runs()) < 2:
+            while not any("rmse" in run.metrics for run in place.runs()):
                 assert tuning.poll() is None, tuning.stderr.read()
                 assert time.monotonic() < until
                 time.sleep(0.5)
@@ -99,7 +99,6 @@ def test_a_tuning_that_is_interrupted_ends_its_runs(make_place):
     assert tuning.returncode == 128 + signal.SIGINT
     assert [(run.entry_point, run.status, run.ended) for run in place.runs()] == [
         ("main", "KILLED", True),
-        ("train", "KILLED", True),
         ("train", "KILLED", True),
     ], said
     assert re.search("KeyboardInterrupt", said)
