@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export UV_PROJECT_ENVIRONMENT := .venv
+# Where a machine forbids bytecode every start of Python compiles what it imports, which takes longer than all the rest.
+unexport PYTHONDONTWRITEBYTECODE
 # uv from PATH, else one of our own from the package index.
 UV := $(shell command -v uv || echo .bootstrap/bin/uv)
 PY := .venv/bin/python
@@ -18,7 +20,7 @@ help: ## Say what there is
 	.bootstrap/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
 setup: $(filter .bootstrap/%,$(UV)) ## Install everything for development into .venv
-	@$(UV) sync --quiet --frozen --all-extras --all-groups
+	@$(UV) sync --quiet --frozen --all-extras --all-groups --compile-bytecode
 
 demo: $(filter .bootstrap/%,$(UV)) ## Run the examples here: no cluster, no root
 	@$(UV) sync --quiet --frozen --inexact --group examples
