@@ -14,16 +14,17 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import MLP, environment, project
+from tests.processes import running_in
 
 STAYS = "echo $$ > pid; sleep 300 & echo $! > second; echo ready; wait; echo after"
 
 
 @contextmanager
-def started(directory: Path, **options):
+def started(directory: Path, *, variables: dict[str, str] | None = None, **options):
     """A run that has said that it is ready."""
     running = subprocess.Popen(
         [MLP, "run", str(directory)],
-        env=environment(),
+        env=environment(**(variables or {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -106,6 +107,19 @@ def test_what_outlives_its_shell_is_waited_for(tmp_path):
 
     assert running.returncode == 143
     assert (tmp_path / "checkpoint").exists()
+
+
+def test_a_run_within_a_run_is_killed_while_the_outer_one_still_waits_for_it(tmp_path):
+    """Whoever ends the outer one kills ``mlp`` in it after ten seconds, which then could end nothing any more."""
+    project(tmp_path, "trap '' TERM; echo $$ > pid; echo ready; while :; do sleep 0.1; done")
+
+    with started(tmp_path, variables={"MLP_GRACE": "0.5"}) as running:
+        running.terminate()
+        _, error = running.communicate(timeout=60)
+
+    assert running.returncode == 137
+    assert "memory" not in error
+    assert not running_in(recorded(tmp_path))
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
@@ -229,3 +243,18 @@ def test_a_command_in_front_of_a_pipe_can_ask_at_the_terminal_too(tmp_path):
         terminal.type("yes\n")
         terminal.read_until("You said yes.")
         terminal.read_until("status 0")
+
+
+def test_a_terminal_that_goes_away_ends_the_run_as_a_signal_does(tmp_path):
+    project(tmp_path, "echo ready; sleep 300")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(MLP, ["mlp", "run", str(tmp_path)], environment())
+
+    said = b""
+    while b"\nready\r\n" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP

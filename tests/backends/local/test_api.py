@@ -202,6 +202,82 @@ def test_a_program_that_is_interrupted_ends_its_runs_in_the_background(tmp_path)
     assert not (tmp_path / "finished").exists()
 
 
+FORKS = """
+import multiprocessing, sys, time, mlp
+
+def work(connection):
+    connection.send("ready")
+    time.sleep(300)
+
+run = mlp.run(sys.argv[1], synchronous=False)
+next(run.logs(follow=True))
+context = multiprocessing.get_context("fork")
+ours, theirs = context.Pipe()
+worker = context.Process(target=work, args=(theirs,))
+worker.start()
+# One that is signalled before Python has noticed that it is a child loses the signal, with any handler.
+ours.recv()
+worker.terminate()
+worker.join(60)
+print(worker.exitcode, run.get_status())
+worker.kill()
+run.cancel()
+"""
+
+
+def test_a_forked_worker_that_is_ended_does_not_end_its_parent_s_runs(tmp_path):
+    project(tmp_path, "echo ready; sleep 300")
+
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, str(tmp_path)], stdout=subprocess.PIPE, text=True, timeout=120, check=True
+    )
+
+    assert done.stdout == "-15 RUNNING\n"
+
+
+BEHIND = """
+import sys, mlp
+behind = mlp.run(sys.argv[1], "behind", synchronous=False)
+next(behind.logs(follow=True))
+mlp.run(sys.argv[1], "before")
+print("went on")
+"""
+
+
+def test_a_signal_during_a_run_that_is_waited_for_ends_those_in_the_background_too(tmp_path):
+    entry_points = {
+        "before": {"command": "echo ready; sleep 300"},
+        "behind": {"command": "echo $$ > pid; echo; sleep 300"},
+    }
+    (tmp_path / "MLproject").write_text(str({"entry_points": entry_points}))
+
+    with subprocess.Popen([sys.executable, "-c", BEHIND, str(tmp_path)], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "ready\n"
+        driver.terminate()
+        said, _ = driver.communicate(timeout=60)
+
+    assert (driver.returncode, said) == (143, "")
+    assert not running_in(int((tmp_path / "pid").read_text()))
+
+
+AT_THE_END = """
+import threading
+from mlp.backends.local.side_by_side import side_by_side
+
+def prepare():
+    threading.main_thread().join()
+    side_by_side([lambda: print("data"), lambda: None], threading.Event())
+
+threading.Thread(target=prepare).start()
+"""
+
+
+def test_a_run_is_prepared_although_the_program_has_come_to_its_end():
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, text=True, timeout=60, check=True)
+
+    assert (done.stdout, done.stderr) == ("data\n", "")
+
+
 def test_a_manifest_runs_from_a_path_and_from_a_model(tmp_path, capfd):
     project(tmp_path / "p", "echo {alpha}", parameters={"alpha": "float"})
     run = {

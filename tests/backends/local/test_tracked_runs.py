@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,8 +14,10 @@ import threading
 import time
 import uuid
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 
 import mlp
 from mlp.errors import DataError, ExecutionException, ParameterMissing, PreparationError, RunFailed, TrackingUnavailable
@@ -217,6 +221,63 @@ def test_a_signal_while_data_is_on_the_way_ends_the_run_as_killed(
         running.send_signal(number)
         running.wait(60)
 
+    assert running.returncode == status
+    assert only(uri, experiment).status == "KILLED"
+
+
+class Impatient(BaseHTTPRequestHandler):
+    """Hands requests on to a tracking server, and signals a run that begins to write its end."""
+
+    def do_GET(self):
+        if self.path.startswith("/api/2.0/mlflow/runs/get?") and not self.server.signalled:
+            self.server.signalled = True
+            self.server.run.send_signal(self.server.number)
+        self._hand_on(None)
+
+    def do_POST(self):
+        self._hand_on(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _hand_on(self, body):
+        answer = requests.request(self.command, self.server.target + self.path, data=body, headers=self.headers)
+        # Whoever was interrupted waits for no answer.
+        with contextlib.suppress(ConnectionError):
+            self.send_response(answer.status_code)
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def impatient(uri):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Impatient) as server:
+        server.target, server.signalled = uri, False
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_does_not_keep_the_first_from_being_recorded(
+    uri, experiment, tmp_path, impatient, number, status
+):
+    project(tmp_path, "echo ready; sleep 300")
+    command = [MLP, "run", str(tmp_path), "--experiment-name", experiment]
+    variables = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{impatient.server_port}"}
+
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as running:
+        impatient.run, impatient.number = running, number
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(number)
+        running.wait(60)
+
+    assert impatient.signalled
     assert running.returncode == status
     assert only(uri, experiment).status == "KILLED"
 

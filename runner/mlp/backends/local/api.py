@@ -7,12 +7,12 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mlp.backends.local.echo import Echo
 from mlp.backends.local.execution import Execution
 from mlp.backends.local.process import run_in_foreground
-from mlp.backends.local.submitted import EndedRun, LocalRun, cancel_with_us
+from mlp.backends.local.submitted import ENDING, EndedRun, LocalRun, cancel_soon, cancel_with_us, leave
 from mlp.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["run", "start"]
 
 _NO_PROGRAM: Final = 127
-_ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +65,7 @@ def run(request: Request, *, echo: bool = True) -> EndedRun:
         failure = _failure(run_id, request.entry_point, ended)
         if ended.signalled in nobody_else:
             _log.error("%s", failure)
+            cancel_soon()
             sys.exit(failure.status)
         raise failure
     _log.info("=== Run (ID '%s') succeeded ===", run_id)
@@ -86,7 +86,8 @@ def _failure(run_id: str, entry_point: str, ended: Ended) -> RunFailed:
         said = f"entry point {entry_point} ended with exit status {status}.{advice}"
     else:
         name = signal.Signals(-status).name
-        reason = " That is how the system ends a process when memory runs out." if -status == signal.SIGKILL else ""
+        unasked = -status == signal.SIGKILL and not ended.signalled
+        reason = " That is how the system ends a process when memory runs out." if unasked else ""
         said = f"entry point {entry_point} was ended by {name}.{reason}"
     shown = "\n  ".join(("\nIts last lines:", *ended.last_lines)) if ended.last_lines else ""
     return RunFailed(
@@ -102,11 +103,12 @@ def _unwinding() -> Iterator[frozenset[int]]:
 
     Gives the signals for which that is so. While the command runs they are its own.
     """
-    before: dict[int, signal.Handlers] = {}
+    before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in _ENDING:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                before[number] = signal.SIG_DFL
+        for number in ENDING:
+            # The handler that runs in the background have set is our own, too.
+            if (handler := signal.getsignal(number)) in {signal.SIG_DFL, leave}:
+                before[number] = handler
                 signal.signal(number, _leave)
     try:
         yield frozenset(before)
@@ -115,5 +117,10 @@ def _unwinding() -> Iterator[frozenset[int]]:
             signal.signal(ending, handler)
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    # Two often come at once: timeout(1) signals its command, and then the command's group. The second one must not cut
+    # what the first one has to be recorded with.
+    for each in ENDING:
+        if signal.getsignal(each) is _leave:
+            signal.signal(each, signal.SIG_IGN)
+    leave(number, frame)

@@ -49,6 +49,7 @@ class Execution:
         self._known: Known
         self._surroundings: Surroundings
         self._record: Record
+        self._end: tuple[str, int | None] | None = None
         self._finished = False
 
     def __enter__(self) -> Self:
@@ -66,10 +67,13 @@ class Execution:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        status = "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit, RunCancelled)) else "FAILED"
         try:
-            if not self._finished:
-                cancelled = isinstance(error, (KeyboardInterrupt, SystemExit, RunCancelled))
-                self.finish("KILLED" if cancelled else "FAILED")
+            self.finish(status)
+        except (KeyboardInterrupt, SystemExit):
+            # Whoever presses Ctrl-C twice is in a hurry, and wants a true record all the same.
+            self.finish(status)
+            raise
         finally:
             self._cleaning.close()
 
@@ -116,7 +120,7 @@ class Execution:
         return command
 
     def finish(self, status: str, *, told_to_end: int | None = None) -> None:
-        """Record how the run ended. The first word counts.
+        """Record how the run ended. The first word counts; where writing it was interrupted, call this again.
 
         Args:
             status: FINISHED, FAILED or KILLED.
@@ -124,8 +128,10 @@ class Execution:
         """
         if self._finished:
             return
-        self._finished = True
+        self._end = self._end or (status, told_to_end)
+        status, told_to_end = self._end
         kept = self._record.finish(status, told_to_end=told_to_end)
+        self._finished = True
         if kept != status:
             _log.info("The project's own code has set the run's status to %s, which is kept.", kept)
 

@@ -1,7 +1,7 @@
 """Commands as process groups: started, waited for, signalled and ended as a whole.
 
 A command may be a pipeline or start processes of its own. Each runs in a group of its own, so that whoever ends it ends
-all of it and a run that is over leaves nothing behind.
+all of it, and a run that was ended leaves nothing behind. What a command leaves that ends by itself is meant to stay.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
@@ -188,12 +188,16 @@ class _Forwarding:
 
     Python delivers signals to the main thread alone. In another thread this does nothing: the signals are then for
     whoever runs the main thread.
+
+    A command decides itself how long it takes to end after SIGTERM. Not so within another run: whoever ends that one
+    kills it after a while, and only ourselves with it, so what we have started has to have ended before.
     """
 
     def __init__(self) -> None:
         self.received: int = 0
         self.received_at: int | None = None
         self._group: int | None = None
+        self._killing: threading.Timer | None = None
         self._before: dict[int, signal.Handlers | object] = {}
 
     def __enter__(self) -> Self:
@@ -209,6 +213,8 @@ class _Forwarding:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._killing is not None:
+            self._killing.cancel()
 
     def begin(self, group: int) -> None:
         """Forward to this group from now on, and what has come already."""
@@ -227,3 +233,12 @@ class _Forwarding:
                 os.killpg(self._group, number)
             except ProcessLookupError:
                 self._group = None
+            if number == signal.SIGTERM and self._killing is None and _INHERITED in os.environ:
+                self._killing = threading.Timer(grace(), self._kill)
+                self._killing.daemon = True
+                self._killing.start()
+
+    def _kill(self) -> None:
+        if self._group is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._group, signal.SIGKILL)

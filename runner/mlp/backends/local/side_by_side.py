@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import TYPE_CHECKING
 
 from mlp.errors import RunCancelled
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
 __all__ = ["side_by_side"]
@@ -22,7 +21,7 @@ def side_by_side(tasks: Sequence[Callable[[], None]], stop: threading.Event) -> 
         stop: Set by whoever wants the tasks to end, and by the first that fails.
 
     Raises:
-        Exception: What a task raised; RunCancelled only where none failed by itself.
+        Exception: What the first task raised that failed; RunCancelled only where none failed by itself.
     """
     if len(tasks) == 1:  # in the caller's thread, which Ctrl-C interrupts at once
         tasks[0]()
@@ -30,19 +29,28 @@ def side_by_side(tasks: Sequence[Callable[[], None]], stop: threading.Event) -> 
     if not tasks:
         return
 
+    failures: list[BaseException] = []
+
     def attempt(task: Callable[[], None]) -> None:
         try:
             task()
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 -- raised below, to the caller
+            failures.append(error)
             stop.set()
-            raise
 
-    with ThreadPoolExecutor(len(tasks), thread_name_prefix="mlp-prepare") as pool:
-        futures = [pool.submit(attempt, task) for task in tasks]
-        try:
-            failures = [error for future in futures if (error := future.exception()) is not None]
-        except BaseException:  # Ctrl-C, or a signal handler that raises
-            stop.set()
-            raise
+    # No ThreadPoolExecutor: it takes no tasks once the program has come to its end, and waits for its runs there.
+    threads = [threading.Thread(target=attempt, args=(task,), name="mlp-prepare") for task in tasks]
+    started: list[threading.Thread] = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        for thread in started:
+            thread.join()
+    except BaseException:  # Ctrl-C, or a signal handler that raises
+        stop.set()
+        for thread in started:
+            thread.join()
+        raise
     if failures:
         raise next((error for error in failures if not isinstance(error, RunCancelled)), failures[0])

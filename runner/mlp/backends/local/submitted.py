@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from mlp.backends.local.execution import Execution
 
-__all__ = ["EndedRun", "LocalRun", "cancel_with_us"]
+__all__ = ["ENDING", "EndedRun", "LocalRun", "cancel_soon", "cancel_with_us", "leave"]
+
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a process and that Python leaves to the system, unlike Ctrl-C's."""
 
 _CHUNK: Final = 65536
 _BETWEEN_LOOKS: Final = 0.1
@@ -154,8 +157,10 @@ class LocalRun:
             status = "KILLED" if self._cancelled and isinstance(error, RunCancelled) else "FAILED"
             self._tell(error)
         try:
-            self._execution.finish(status, told_to_end=self._cancelled_at)
-            self._execution.__exit__(None, None, None)
+            try:
+                self._execution.finish(status, told_to_end=self._cancelled_at)
+            finally:
+                self._execution.__exit__(None, None, None)
         except BaseException as error:  # noqa: BLE001 -- as above
             self._error = self._error or error
             self._tell(error)
@@ -201,9 +206,9 @@ def cancel_with_us() -> None:
     if _prepared or threading.current_thread() is not threading.main_thread():
         return
     _prepared = True
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _leave)
+            signal.signal(number, leave)
     before = sys.excepthook
 
     def after_ctrl_c(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -215,12 +220,36 @@ def cancel_with_us() -> None:
 
 
 _prepared = False
+_process = os.getpid()
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+def leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """Handle a signal that ends this process: cancel its runs, and unwind."""
+    if os.getpid() != _process:  # a child that was forked a moment ago
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    cancel_soon()
+    sys.exit(128 + number)
+
+
+def cancel_soon() -> None:
+    """Have the runs in the background cancelled, without waiting for that."""
     # In a thread: this one may hold a lock that cancelling needs. The interpreter waits for it, and for the runs.
     threading.Thread(target=_cancel_all, name="mlp-cancel").start()
-    sys.exit(128 + number)
+
+
+def _forget() -> None:
+    """In a forked child: the runs are its parent's, and a signal to the child is none of their business."""
+    global _prepared, _process  # noqa: PLW0603 -- as above
+    _under_way.clear()
+    for number in ENDING:
+        if signal.getsignal(number) is leave:
+            signal.signal(number, signal.SIG_DFL)
+    _prepared = False
+    _process = os.getpid()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 @atexit.register

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,14 +68,22 @@ class Terminal:
             self._reclaim(process)
 
     def _ours(self) -> bool:
-        return os.tcgetpgrp(self._descriptor) == os.getpgrp()
+        return self._holder() == os.getpgrp()
 
     def _reclaim(self, group: int) -> None:
-        if os.tcgetpgrp(self._descriptor) == group:
+        if self._holder() == group:
             self._give(os.getpgrp())
 
+    def _holder(self) -> int | None:
+        """The group that may read from the terminal; None once its window is closed or its connection broken."""
+        try:
+            return os.tcgetpgrp(self._descriptor)
+        except OSError:
+            return None
+
     def _give(self, group: int) -> None:
-        with _unstopped():
+        # It may go away at any moment: the command gets a SIGHUP then, and we a moment to record its end.
+        with _unstopped(), suppress(OSError):
             os.tcsetpgrp(self._descriptor, group)
 
 
