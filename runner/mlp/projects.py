@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -44,8 +43,6 @@ _NO_LOGIN: Final = "docker_auth is not used: the container engine has its own lo
 _OF_A_CLUSTER: Final = (
     "auth_secret", "context", "cpu", "image", "kubeconfig", "memory", "name", "namespace", "service_account",
 )  # fmt: skip
-_GIT_USERNAME: Final = "MLFLOW_GIT_USERNAME"
-_GIT_PASSWORD: Final = "MLFLOW_GIT_PASSWORD"  # noqa: S105 -- the name of a variable
 _MLFLOWS: Final = {"kube-context": "context"}
 _NOT_NEEDED: Final = ("kube-job-template-path", "repository-uri")
 
@@ -235,16 +232,18 @@ def local_request(  # noqa: PLR0913 -- as `run`
         entry_point=entry_point,
         version=version,
         parameters=_texts(parameters),
-        docker_args={key: value if value is True else str(value) for key, value in (docker_args or {}).items()},
+        docker_args={
+            key: value if isinstance(value, bool) else str(value) for key, value in (docker_args or {}).items()
+        },
         experiment_name=experiment_name or None,
-        experiment_id=str(experiment_id) if experiment_id else None,
+        experiment_id=None if experiment_id in {None, ""} else str(experiment_id),
         storage_dir=None if storage_dir is None else Path(storage_dir),
         run_id=run_id,
         run_name=run_name,
         env_manager=env_manager if use_conda else "local",
         tracking_uri=tracking_uri,
-        username=git_username or os.environ.get(_GIT_USERNAME) or None,
-        password=git_password or os.environ.get(_GIT_PASSWORD) or None,
+        username=git_username or None,
+        password=git_password or None,
         validate=validate,
     )
 
@@ -289,7 +288,6 @@ def manifest_request(
         changes["entry_point"] = entry_point
     if "experiment_id" in changes:
         changes["experiment_name"] = None
-    changes |= {"username": given.username, "password": given.password}  # the environment's, too
     return dataclasses.replace(asked, **changes)
 
 

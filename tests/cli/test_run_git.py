@@ -192,3 +192,16 @@ def test_pointers_of_large_files_stay_where_git_lfs_is_told_to_leave_them(tmp_pa
 
     assert (done.returncode, done.stdout) == (0, pointer[:42])
     assert "model.bin" in done.stderr
+
+
+def test_variables_with_a_password_are_no_reason_against_a_repository_by_ssh(temporary):
+    """They may be set for all that somebody runs; an option is meant for this one run."""
+    # Where nobody answers: the question is only what is said.
+    uri = "ssh://git@127.0.0.1:1/wine.git"
+
+    tried = mlp("run", uri, TMPDIR=str(temporary), MLFLOW_GIT_PASSWORD="pa55")
+    refused = mlp("run", uri, "--git-password", "pa55", TMPDIR=str(temporary))
+
+    assert (tried.returncode, refused.returncode) == (1, 4)
+    assert "takes a key" not in tried.stderr
+    assert "takes a key" in refused.stderr

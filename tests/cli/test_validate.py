@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.cli.program import EXAMPLES, commit, mlp, project
+from tests.servers import git_http
 
 BROKEN = """\
 name: wine
@@ -336,3 +337,19 @@ def test_what_is_wrong_with_the_environment_file_is_found(wine, name, text, plac
     assert done.returncode == 1
     (told,) = [line for line in done.stdout.splitlines() if ": error: " in line]
     assert told.startswith(place)
+
+
+@pytest.mark.parametrize("by_manifest", [False, True])
+def test_a_private_repository_is_looked_at_with_the_credentials_of_the_variables(wine, tmp_path, by_manifest):
+    commit(wine)
+    with git_http.serving(tmp_path, accounts=git_http.Accounts({"ann": "pa55"})) as server:
+        uri = f"{server.url}/wine"
+        file = manifest(tmp_path / "run.yaml", run_of(uri, parameters={"alpha": "1"}))
+        target = (file, "--resolve") if by_manifest else (uri,)
+        known, unknown = (
+            mlp("validate", *target, MLFLOW_GIT_USERNAME="ann", MLFLOW_GIT_PASSWORD=password)
+            for password in ("pa55", "wrong")
+        )
+
+    assert (known.returncode, known.stdout) == (0, "")
+    assert unknown.returncode == 4

@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from mlp.errors import UsageError
 from mlp.source import locate, redact, repository_of
@@ -20,12 +21,15 @@ from mlp.source import locate, redact, repository_of
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from mlp.source import Location, Resolution
+    from mlp.source import Access, Location, Resolution
 
 __all__ = ["Brought", "bring"]
 
 _FETCH_WITHIN: Final = 3600.0
 """Seconds for a repository with its submodules and large files. Which commit is meant is known much sooner."""
+
+_USERNAME: Final = "MLFLOW_GIT_USERNAME"
+_PASSWORD: Final = "MLFLOW_GIT_PASSWORD"  # noqa: S105 -- the name of a variable
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +67,9 @@ def bring(
         subdirectory: The project's directory inside, for those who have it apart.
         version: A branch, tag or commit; None for what lies there now.
         submodules: Whether a repository's submodules are fetched too.
-        username: The user for Git over https; None for the user's own credentials.
-        password: Their password or token.
+        username: The user for a server that is reached over HTTP; None for what MLFLOW_GIT_USERNAME says.
+        password: Their password or token; None for what MLFLOW_GIT_PASSWORD says. Without either, the user's own
+            credentials count.
 
     Raises:
         SourceError: There is no such project, or it cannot be reached.
@@ -76,12 +81,13 @@ def bring(
     # A process that the project's command left behind may still write there: no reason to fail at the very end.
     temporary = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="mlp-", ignore_cleanup_errors=True)))
     if location.kind == "archive":
-        return Brought(location, None, _unpack(location, uri, version, temporary, username, password))
+        access = _access(location.uri, username, password)
+        return Brought(location, None, _unpack(location, uri, version, temporary, access))
     # A directory on this machine needs nothing of Git.
-    from mlp.source import Access, Git  # noqa: PLC0415
+    from mlp.source import Git  # noqa: PLC0415
 
     repository = repository_of(location)
-    access = Access.ambient(username=username, password=password)
+    access = _access(repository.uri, username, password)
     resolution = Git(access).resolve(repository.uri, version)
     into = _named(repository, temporary)
     _log.info("=== Fetching project from %s into %s ===", redact(uri), into)
@@ -99,16 +105,22 @@ def bring(
     return Brought(location, resolution, into / repository.subdirectory)
 
 
-def _unpack(
-    location: Location, uri: str, version: str | None, temporary: Path, username: str | None, password: str | None
-) -> Path:
+def _access(uri: str, username: str | None, password: str | None) -> Access:
+    from mlp.source import Access  # noqa: PLC0415 -- as above
+
+    if urlsplit(uri).scheme.lower() in {"http", "https"}:
+        # Variables are set for whatever somebody runs; they must not keep anybody from a repository by SSH.
+        username, password = username or os.environ.get(_USERNAME), password or os.environ.get(_PASSWORD)
+    return Access.ambient(username=username, password=password)
+
+
+def _unpack(location: Location, uri: str, version: str | None, temporary: Path, access: Access) -> Path:
     if version is not None:
         raise UsageError("Setting a version is only supported for Git project URIs")
-    from mlp.source import Access, fetch_archive  # noqa: PLC0415 -- requests takes 0.1 s to import
+    from mlp.source import fetch_archive  # noqa: PLC0415 -- as above
 
     into = _named(location, temporary)
     _log.info("=== Fetching project from %s into %s ===", redact(uri), into)
-    access = Access.ambient(username=username, password=password)
     return fetch_archive(location, into, access=access, timeout=_FETCH_WITHIN)
 
 

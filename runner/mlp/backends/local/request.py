@@ -33,8 +33,8 @@ class Request:
         run_name: The run's name in the tracking store; None leaves it to the store.
         tags: Further tags of the run in the tracking store.
         tracking_uri: The tracking store; None for the one that the environment names.
-        username: The user for Git over https.
-        password: Their password or token.
+        username: The user for Git over https; None for MLFLOW_GIT_USERNAME.
+        password: Their password or token; None for MLFLOW_GIT_PASSWORD.
         validate: Whether values have to fit their declared types.
         submodules: Whether the repository's submodules are fetched too.
     """
