@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import pty
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,6 +16,7 @@ import pytest
 from mlp.cli import main
 from mlp.cli.application import COMMANDS, LazyCommand, LazyGroup
 from mlp.cli.errors import exit_status
+from mlp.cli.progress import show_progress
 from mlp.errors import (
     AuthenticationFailed,
     FieldNotSupported,
@@ -21,7 +25,7 @@ from mlp.errors import (
     SourceUnavailable,
     UsageError,
 )
-from tests.cli.program import MLP, environment, mlp
+from tests.cli.program import EXAMPLES, MLP, environment, mlp
 
 HEAVY = {"kubernetes", "boto3", "mlflow", "databricks", "pydantic", "git", "yaml", "kopf", "subprocess", "asyncio"}
 
@@ -178,3 +182,47 @@ def test_as_a_plugin_of_kubectl_usage_lines_say_kubectl():
     done = subprocess.run([plugin, "run"], env=environment(), capture_output=True, text=True, timeout=60, check=False)
 
     assert "Usage: kubectl mlp run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (["env", "list"], {"MLP_ENV_ROOT": "~nobody-has-this-name/envs"}, "Name another place in MLP_ENV_ROOT"),
+        (
+            ["run", str(EXAMPLES / "two_steps")],
+            {
+                "DATABRICKS_CONFIG_FILE": "~nobody-has-this-name/profiles",
+                "MLFLOW_TRACKING_URI": "databricks://mine",
+                "MLP_TRACKING": "on",
+            },
+            "There is no profile 'mine'",
+        ),
+    ],
+)
+def test_a_home_directory_that_there_is_not_is_an_error_of_one_line(arguments, variables, message):
+    """As for the user of a pod whom nobody has named; a path shows the same without being one."""
+    done = mlp(*arguments, **variables)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_said_of_progress_makes_room_for_the_error(monkeypatch):
+    library = logging.getLogger("mlp")
+    for name in ("handlers", "level", "propagate"):
+        monkeypatch.setattr(library, name, getattr(library, name))
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with click.Context(click.Command("run")):
+            show_progress()
+            logging.getLogger("mlp.data").info("half of it", extra={"transient": True})
+        terminal.write("Error: cut off")
+        terminal.flush()
+        said = b""
+        while b"cut off" not in said:
+            said += screen.read(4096)
+
+    assert said.endswith(b"half of it\r\x1b[KError: cut off")

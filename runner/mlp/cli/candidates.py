@@ -98,7 +98,7 @@ def runs(context: click.Context, option: click.Parameter, incomplete: str) -> li
 def _has_kubeconfig(context: click.Context) -> bool:
     # Without one kubectl would ask the machine that it is on.
     named = context.params.get("kubeconfig") or os.environ.get("KUBECONFIG") or "~/.kube/config"
-    return any(Path(path).expanduser().is_file() for path in named.split(os.pathsep) if path)
+    return any(os.path.isfile(os.path.expanduser(path)) for path in named.split(os.pathsep))  # noqa: PTH111, PTH113 -- as below
 
 
 def _project(context: click.Context) -> tuple[Project, list[str]] | None:
@@ -108,7 +108,7 @@ def _project(context: click.Context) -> tuple[Project, list[str]] | None:
     # An option that waits for its value ends Click's reading of the line: the arguments are then left over.
     uri = context.params.get("uri") or next(iter(context.args), ".")
     directory, _, subdirectory = uri.partition("#")
-    root = Path(directory).expanduser() / subdirectory
+    root = Path(os.path.expanduser(directory)) / subdirectory  # noqa: PTH111 -- pathlib's fails without a home
     with suppress(OSError):
         names = sorted(entry.name for entry in root.iterdir() if entry.is_file())
         texts = {name: (root / name).read_text("utf-8", "replace") for name in names if is_project_file(name)}

@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
+import click
+
 __all__ = ["show_progress"]
 
 _BETWEEN: Final = 15.0
@@ -39,10 +41,17 @@ class _Lines(logging.Handler):
             if getattr(record, "transient", False):
                 self._draw(text)
                 return
-            erase = _ERASE_LINE if self._drawn else ""
-            self._drawn = False
-            sys.stderr.write(f"{erase}{text}\n")
+            self.erase()
+            sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
+
+    def erase(self) -> None:
+        """Make room for what does not come this way: the error that ends the command."""
+        if self._drawn:
+            self._drawn = False
+            with suppress(OSError, ValueError):
+                sys.stderr.write(_ERASE_LINE)
+                sys.stderr.flush()
 
     def _draw(self, text: str) -> None:
         if self._terminal:
@@ -57,8 +66,11 @@ class _Lines(logging.Handler):
 
 
 def show_progress() -> None:
-    """Print what the library logs, from now on."""
+    """Print what the library logs, from now on. What is said of progress goes with the command."""
     library = logging.getLogger("mlp")
-    library.handlers = [_Lines()]
+    lines = _Lines()
+    library.handlers = [lines]
     library.setLevel(logging.INFO)
     library.propagate = False
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.call_on_close(lines.erase)

@@ -74,7 +74,7 @@ def _on_this_machine(order: Order, wanted: str) -> str | None:
 
 
 def _of_pyenv(wanted: str) -> str | None:
-    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser()
+    root = Path(os.path.expanduser(os.environ.get("PYENV_ROOT") or "~/.pyenv"))  # noqa: PTH111 -- pathlib's fails without a home
     names = [path.name for path in root.glob("versions/*") if (path / "bin" / "python").exists()]
     fitting = [name for name in names if re.fullmatch(r"\d+(\.\d+)*((a|b|rc)\d+)?", name) and _fits(name, wanted)]
     if not fitting:

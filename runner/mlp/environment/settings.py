@@ -92,12 +92,19 @@ class Settings:
 
 
 def default_root(variables: Mapping[str, str] | None = None) -> Path:
-    """Where environments are kept: MLP_ENV_ROOT, else the user's cache directory."""
+    """Where environments are kept: MLP_ENV_ROOT, else the user's cache directory.
+
+    Raises:
+        UsageError: That is below a home directory, and there is none.
+    """
     given = os.environ if variables is None else variables
-    if root := given.get("MLP_ENV_ROOT"):
+    root = given.get("MLP_ENV_ROOT") or f"{given.get('XDG_CACHE_HOME') or '~/.cache'}/mlp/envs"
+    try:
         return Path(root).expanduser().absolute()
-    caches = Path(given.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return caches.absolute() / "mlp" / "envs"
+    except RuntimeError:
+        raise UsageError(
+            f"Environments are kept in {root}, and there is no such home directory. Name another place in MLP_ENV_ROOT."
+        ) from None
 
 
 def subdir() -> str:

@@ -7,6 +7,7 @@ databricks-sdk, which is imported only for them: it takes a second. Sends nothin
 from __future__ import annotations
 
 import configparser
+import os.path
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ def _settings(profile: str | None, variables: Mapping[str, str]) -> dict[str, st
         found = {name: value for name, value in given.items() if value}
         if "host" in found:
             return found
-    file = Path(variables.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg").expanduser()
+    file = Path(os.path.expanduser(variables.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg"))  # noqa: PTH111 -- pathlib's fails without a home
     # A DEFAULT section must not show through in the others, and tokens may hold a percent sign.
     profiles = configparser.ConfigParser(interpolation=None, default_section="")
     try:

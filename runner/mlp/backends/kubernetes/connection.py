@@ -54,7 +54,8 @@ def connect(*, kubeconfig: str | None = None, context: str | None = None) -> tup
 
 def _exists(path: str) -> bool:
     """Whether any of the files is there; $KUBECONFIG may name several."""
-    return any(Path(part).expanduser().is_file() for part in path.split(os.pathsep) if part)
+    # pathlib's own fails for a pod's user, who may have no home.
+    return any(Path(os.path.expanduser(part)).is_file() for part in path.split(os.pathsep) if part)  # noqa: PTH111
 
 
 def _from_kubeconfig(settings: Configuration, path: str, context: str | None) -> str:
