@@ -7,9 +7,23 @@ of its own under mlp.data.schemes, imported when the first such URI is met, so t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mlp.data.address import destination, is_remote
-from mlp.data.artifacts import download_artifacts
-from mlp.data.downloading import download
-from mlp.data.files import Progress
+from mlp.lazily import lazily
+
+if TYPE_CHECKING:
+    from mlp.data.artifacts import download_artifacts
+    from mlp.data.downloading import download
+    from mlp.data.files import Progress
 
 __all__ = ["Progress", "destination", "download", "download_artifacts", "is_remote"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "artifacts": ("download_artifacts",),
+        "downloading": ("download",),
+        "files": ("Progress",),
+    },
+)

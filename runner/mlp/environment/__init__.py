@@ -8,11 +8,16 @@ environment variable (see `mlp.environment.settings`).
 
 from __future__ import annotations
 
-from mlp.environment.cache import BuiltEnvironment, EnvironmentCache
-from mlp.environment.managers import MANAGERS, check_manager
-from mlp.environment.reading import read
-from mlp.environment.settings import Settings
-from mlp.environment.specification import Specification
+from typing import TYPE_CHECKING
+
+from mlp.lazily import lazily
+
+if TYPE_CHECKING:
+    from mlp.environment.cache import BuiltEnvironment, EnvironmentCache
+    from mlp.environment.managers import MANAGERS, check_manager
+    from mlp.environment.reading import read
+    from mlp.environment.settings import Settings
+    from mlp.environment.specification import Specification
 
 __all__ = [
     "MANAGERS",
@@ -23,3 +28,14 @@ __all__ = [
     "check_manager",
     "read",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "cache": ("BuiltEnvironment", "EnvironmentCache"),
+        "managers": ("MANAGERS", "check_manager"),
+        "reading": ("read",),
+        "settings": ("Settings",),
+        "specification": ("Specification",),
+    },
+)

@@ -6,12 +6,17 @@ the tests get the same answer from it. See `mlp.project.files` for how the world
 
 from __future__ import annotations
 
-from mlp.project.entry_point import EntryPoint, is_script
-from mlp.project.environment import Environment
-from mlp.project.files import MappingFiles, Places, ProjectFiles, is_project_file
-from mlp.project.parameters import TYPES, Parameter, ResolvedParameter, expected_uri, no_such_path
-from mlp.project.problems import Problem
-from mlp.project.project import Invocation, Project
+from typing import TYPE_CHECKING
+
+from mlp.lazily import lazily
+
+if TYPE_CHECKING:
+    from mlp.project.entry_point import EntryPoint, is_script
+    from mlp.project.environment import Environment
+    from mlp.project.files import MappingFiles, Places, ProjectFiles, is_project_file
+    from mlp.project.parameters import TYPES, Parameter, ResolvedParameter, expected_uri, no_such_path
+    from mlp.project.problems import Problem
+    from mlp.project.project import Invocation, Project
 
 __all__ = [
     "TYPES",
@@ -30,3 +35,15 @@ __all__ = [
     "is_script",
     "no_such_path",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "entry_point": ("EntryPoint", "is_script"),
+        "environment": ("Environment",),
+        "files": ("MappingFiles", "Places", "ProjectFiles", "is_project_file"),
+        "parameters": ("TYPES", "Parameter", "ResolvedParameter", "expected_uri", "no_such_path"),
+        "problems": ("Problem",),
+        "project": ("Invocation", "Project"),
+    },
+)

@@ -5,8 +5,9 @@ Names and shapes only: what a field makes happen is the operator's and the backe
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from mlp.lazily import lazily
 
 if TYPE_CHECKING:
     from mlp.resources.conditions import ConditionType, EventReason, Phase, Reason
@@ -133,11 +134,4 @@ _HOMES: Final = {
         "StepStatus",
     ),
 }
-_HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 -- whatever the module holds
-    """Import a model when it is first asked for: a pod's steps need the plan alone, and every run waits for them."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(__name__, _HOMES)

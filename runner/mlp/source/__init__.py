@@ -7,16 +7,21 @@ is worth recording. Nothing here knows what a project is.
 
 from __future__ import annotations
 
-from mlp.source.access import Access
-from mlp.source.archive import fetch_archive
-from mlp.source.files import DirectoryFiles, Snapshot
-from mlp.source.git import Git
-from mlp.source.location import Location, locate
+from typing import TYPE_CHECKING
+
+from mlp.lazily import lazily
 from mlp.source.provenance import Provenance, provenance
-from mlp.source.redaction import redact
-from mlp.source.unpacking import Bounds
-from mlp.source.versions import Resolution
-from mlp.source.working_tree import repository_of
+
+if TYPE_CHECKING:
+    from mlp.source.access import Access
+    from mlp.source.archive import fetch_archive
+    from mlp.source.files import DirectoryFiles, Snapshot
+    from mlp.source.git import Git
+    from mlp.source.location import Location, locate
+    from mlp.source.redaction import redact
+    from mlp.source.unpacking import Bounds
+    from mlp.source.versions import Resolution
+    from mlp.source.working_tree import repository_of
 
 __all__ = [
     "Access",
@@ -33,3 +38,18 @@ __all__ = [
     "redact",
     "repository_of",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "access": ("Access",),
+        "archive": ("fetch_archive",),
+        "files": ("DirectoryFiles", "Snapshot"),
+        "git": ("Git",),
+        "location": ("Location", "locate"),
+        "redaction": ("redact",),
+        "unpacking": ("Bounds",),
+        "versions": ("Resolution",),
+        "working_tree": ("repository_of",),
+    },
+)

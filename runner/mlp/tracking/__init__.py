@@ -7,13 +7,18 @@ mlflow. Nothing here knows how a project is run.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mlp.lazily import lazily
 from mlp.tracking import names
-from mlp.tracking.connecting import connect, wanted_experiment
-from mlp.tracking.credentials import ServerAccess
-from mlp.tracking.entities import FileInfo, Metric, Run, RunData, RunInfo
-from mlp.tracking.reading import get_metric_history, get_run, list_artifacts, search_runs
-from mlp.tracking.record import RunRecord, default_user
-from mlp.tracking.store import Tracking
+
+if TYPE_CHECKING:
+    from mlp.tracking.connecting import connect, wanted_experiment
+    from mlp.tracking.credentials import ServerAccess
+    from mlp.tracking.entities import FileInfo, Metric, Run, RunData, RunInfo
+    from mlp.tracking.reading import get_metric_history, get_run, list_artifacts, search_runs
+    from mlp.tracking.record import RunRecord, default_user
+    from mlp.tracking.store import Tracking
 
 __all__ = [
     "FileInfo",
@@ -33,3 +38,15 @@ __all__ = [
     "search_runs",
     "wanted_experiment",
 ]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "connecting": ("connect", "wanted_experiment"),
+        "credentials": ("ServerAccess",),
+        "entities": ("FileInfo", "Metric", "Run", "RunData", "RunInfo"),
+        "reading": ("get_metric_history", "get_run", "list_artifacts", "search_runs"),
+        "record": ("RunRecord", "default_user"),
+        "store": ("Tracking",),
+    },
+)

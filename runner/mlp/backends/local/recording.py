@@ -70,12 +70,14 @@ def begin(request: Request, known: Known) -> Record:
         TrackingError: The store does not do it.
         UsageError: The tracking URI cannot be one.
     """
-    from mlp.tracking import RunRecord, connect, wanted_experiment  # noqa: PLC0415 -- neither import is needed before the project is known
+    from mlp.tracking import connect  # noqa: PLC0415 -- not needed before the project is known
 
     tracking = connect(request.tracking_uri)
     if tracking is None:
         _log.info("Tracking is off: nothing is recorded. Set MLFLOW_TRACKING_URI to record runs.")
         return _NoRecord(request.run_id)
+    from mlp.tracking import RunRecord, wanted_experiment  # noqa: PLC0415 -- nor these without a store
+
     wanted = wanted_experiment(os.environ, name=request.experiment_name, experiment_id=request.experiment_id)
     parameters = {parameter.name: parameter.raw for parameter in known.invocation.parameters}
     return RunRecord.begin(
