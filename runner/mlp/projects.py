@@ -32,6 +32,7 @@ __all__ = [
     "run",
     "run_manifest",
     "submit",
+    "tell_unused",
 ]
 
 _BACKENDS: Final = ("local", "kubernetes", "databricks")
@@ -145,8 +146,7 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
             submitted.wait()
             raise_for_outcome(submitted.get())
         return submitted
-    if configuration is not None:
-        _log.warning("The backend local has no configuration; backend_config is not used.")
+    tell_unused(configuration)
     from mlp.backends import local  # noqa: PLC0415
 
     return local.run(request) if synchronous else local.start(request)
@@ -331,6 +331,12 @@ def choose_configuration(
         UsageError: The two say different things.
     """
     return cast("Configuration | None", _one_of("backend_config", backend_config, "cluster_spec", cluster_spec))
+
+
+def tell_unused(configuration: Configuration | None) -> None:
+    """Warn of a configuration that was given to the backend local, which has none."""
+    if configuration is not None:
+        _log.warning("The backend local has no configuration; backend_config is not used.")
 
 
 def submit(request: Request, configuration: Configuration | None) -> KubernetesRun:

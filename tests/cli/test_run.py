@@ -324,3 +324,10 @@ def test_nothing_is_left_where_the_user_stands(tmp_path):
 
     assert not list(here.iterdir())
     assert [entry.name for entry in (tmp_path / "p").iterdir()] == ["MLproject"]
+
+
+def test_a_configuration_that_nobody_reads_is_named(tmp_path):
+    done = mlp("run", project(tmp_path, "echo done"), "-c", "x.json")
+
+    assert (done.returncode, done.stdout) == (0, "done\n")
+    assert "Warning: The backend local has no configuration" in done.stderr

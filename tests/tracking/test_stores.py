@@ -294,6 +294,19 @@ def test_without_a_store_there_is_nothing_to_read(monkeypatch):
         get_run("0")
 
 
+@pytest.mark.parametrize("method", ["experiment", "get_run"])
+def test_a_database_that_nobody_can_make_is_told_at_once(method):
+    """Without a word to MLflow, which would try for two minutes."""
+    ask = getattr(connect("sqlite:////proc/nowhere/mlflow.db"), method)
+    with pytest.raises(TrackingError, match=r"cannot be made: No such file or directory\. Name another one in MLFLOW_"):
+        ask(**({"name": "x"} if method == "experiment" else {"run_id": "0"}))
+
+
+def test_a_uri_that_is_none_is_refused():
+    with pytest.raises(UsageError, match="malformed: Invalid IPv6 URL"):
+        connect("http://[bad")
+
+
 def test_a_uri_that_names_no_server_is_refused():
     with pytest.raises(UsageError, match=r"The tracking URI 'http:///x' names no host"):
         connect("http:///x")

@@ -122,12 +122,13 @@ def command(  # noqa: PLR0913 -- one argument an option, as Click hands them ove
         "validate": not no_param_validation,
         **given,
     }
+    configuration = projects.choose_configuration(backend_config, cluster_spec)
     if chosen == "kubernetes":
         if manifest is not None or uri is None:
             raise click.UsageError("To run a ProjectRun in a cluster, use: mlp submit -f FILE --wait")
-        configuration = projects.choose_configuration(backend_config, cluster_spec)
         _in_a_cluster(projects.local_request(uri, parameters=parameters, **_named(options)), configuration)
         return
+    projects.tell_unused(configuration)
     if manifest is not None:
         request = projects.manifest_request(manifest, uri=uri, parameters=parameters, **options)
     else:

@@ -53,7 +53,13 @@ def connect(uri: str | None = None) -> Tracking | None:
         if is_off(variables):
             return None
         uri = variables.get(ENV_TRACKING_URI) or _default(Path.cwd())
-    return None if uri is None else _open(uri, variables, Path.cwd())
+    if uri is None:
+        return None
+    try:
+        urlsplit(uri)
+    except ValueError as error:
+        raise UsageError(f"The tracking URI is malformed: {error}. Write http://HOST:PORT, for example.") from None
+    return _open(uri, variables, Path.cwd())
 
 
 def is_off(variables: Mapping[str, str]) -> bool:
@@ -74,7 +80,7 @@ def wanted_experiment(
     """What to give ``Tracking.experiment``: what was asked for, else what the environment says.
 
     A project's command has MLFLOW_EXPERIMENT_ID in its environment, and may start runs of other experiments: what is
-    asked for by name must not clash with it. Where the environment says both, the id counts, as for MLflow.
+    asked for by name must not clash with it. Where the environment says both, the id counts.
     """
     if name is not None or experiment_id is not None:
         return {

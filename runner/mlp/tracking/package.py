@@ -13,7 +13,9 @@ import importlib.util
 import logging
 import threading
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from mlp.errors import TrackingDenied, TrackingError, TrackingNotFound
 from mlp.tracking.entities import FileInfo, Metric, Run, RunData, RunInfo
@@ -149,6 +151,7 @@ class PackageTracking(Tracking):
             return self._opened
 
     def _open(self) -> Any:  # noqa: ANN401 -- mlflow is not imported for its types
+        self._make_database()
         try:
             mlflow = importlib.import_module("mlflow")
             exceptions = importlib.import_module("mlflow.exceptions")
@@ -166,6 +169,27 @@ class PackageTracking(Tracking):
             raise self._meaning(error) from None
         except Exception as error:  # noqa: BLE001 -- SQLAlchemy's and the drivers'
             raise TrackingError(f"The tracking store {self.shown} cannot be opened: {self._clean(error)}") from None
+
+    def _make_database(self) -> None:
+        """Make a file for SQLite. MLflow would try for two minutes to, with an error each time, where nobody can.
+
+        Raises:
+            TrackingError: Nobody can, as in the directory of a pod's image.
+        """
+        parts = urlsplit(self.uri)
+        # Releases of SQLAlchemy do not agree on what escapes mean.
+        if parts.scheme != "sqlite" or not parts.path.startswith("//") or "%" in parts.path:
+            return
+        file = Path(parts.path[1:])
+        try:
+            if not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+        except OSError as error:
+            raise TrackingError(
+                f"The tracking store {self.shown} cannot be made: {error.strerror}. Name another one in "
+                "MLFLOW_TRACKING_URI; MLP_TRACKING=off runs without tracking."
+            ) from None
 
     def _meaning(self, error: Any) -> TrackingError:  # noqa: ANN401 -- mlflow is not imported for its types
         code = getattr(error, "error_code", "")
