@@ -254,6 +254,9 @@ def test_a_terminal_that_goes_away_ends_the_run_as_a_signal_does(tmp_path):
     said = b""
     while b"\nready\r\n" not in said:
         said += os.read(terminal, 4096)
+    deadline = time.monotonic() + 60
+    while os.tcgetpgrp(terminal) == process and time.monotonic() < deadline:
+        time.sleep(0.02)  # until the command has it
     os.close(terminal)
     _, status = os.waitpid(process, 0)
 

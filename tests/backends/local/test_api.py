@@ -124,7 +124,7 @@ def test_a_run_in_the_background_is_followed_to_its_end(tmp_path):
 def test_logs_without_follow_end_at_what_is_there(tmp_path):
     run = mlp.run(project(tmp_path, "echo one; sleep 300"), synchronous=False)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not list(run.logs()) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert list(run.logs()) == ["one"]
@@ -151,7 +151,7 @@ def test_cancelling_ends_every_process_and_removes_what_was_fetched(tmp_path, mo
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     run = mlp.run(f"file://{work}", version="main", synchronous=False)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
 
@@ -189,16 +189,14 @@ def test_a_program_that_is_interrupted_ends_its_runs_in_the_background(tmp_path)
     program = "import mlp, sys; mlp.run(sys.argv[1], synchronous=False)"
 
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.DEVNULL) as running:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(0.2)
         running.send_signal(signal.SIGINT)
         running.wait(30)
 
-    leader = int((tmp_path / "ready").read_text())
-    state = Path(f"/proc/{leader}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert not running_in(int((tmp_path / "ready").read_text()))
     assert not (tmp_path / "finished").exists()
 
 
@@ -244,11 +242,12 @@ print("went on")
 """
 
 
-def test_a_signal_during_a_run_that_is_waited_for_ends_those_in_the_background_too(tmp_path):
-    entry_points = {
-        "before": {"command": "echo ready; sleep 300"},
-        "behind": {"command": "echo $$ > pid; echo; sleep 300"},
-    }
+@pytest.mark.parametrize(("trap", "status"), [("- TERM", 143), ("'exit 0' TERM", 0)])
+def test_a_signal_during_a_run_that_is_waited_for_ends_the_program_and_its_runs_in_the_background(
+    tmp_path, trap, status
+):
+    commands = {"before": f"trap {trap}; echo ready; sleep 300 & wait", "behind": "echo $$ > pid; echo; sleep 300"}
+    entry_points = {name: {"command": command} for name, command in commands.items()}
     (tmp_path / "MLproject").write_text(str({"entry_points": entry_points}))
 
     with subprocess.Popen([sys.executable, "-c", BEHIND, str(tmp_path)], stdout=subprocess.PIPE, text=True) as driver:
@@ -256,7 +255,7 @@ def test_a_signal_during_a_run_that_is_waited_for_ends_those_in_the_background_t
         driver.terminate()
         said, _ = driver.communicate(timeout=60)
 
-    assert (driver.returncode, said) == (143, "")
+    assert (driver.returncode, said) == (status, "")
     assert not running_in(int((tmp_path / "pid").read_text()))
 
 

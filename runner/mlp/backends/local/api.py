@@ -69,6 +69,10 @@ def run(request: Request, *, echo: bool = True) -> EndedRun:
             sys.exit(failure.status)
         raise failure
     _log.info("=== Run (ID '%s') succeeded ===", run_id)
+    if ended.signalled in nobody_else:
+        # The command had its work done, or saved it; the signal was for whoever waited for it all the same.
+        cancel_soon()
+        sys.exit(0)
     return EndedRun(run_id)
 
 
