@@ -353,3 +353,12 @@ def test_a_private_repository_is_looked_at_with_the_credentials_of_the_variables
 
     assert (known.returncode, known.stdout) == (0, "")
     assert unknown.returncode == 4
+
+
+def test_an_address_that_cannot_be_downloaded_is_a_problem(tmp_path):
+    project(tmp_path, "cat {data}", parameters={"data": "path"})
+
+    done = mlp("validate", tmp_path, "-e", "main", "-P", "data=http://[bad")
+
+    assert done.returncode == 1
+    assert "The http URL is malformed" in done.stdout

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from mlp.data import destination, is_remote
 from mlp.errors import EnvironmentInvalid, MlpError
 from mlp.project import Problem, Project, no_such_path
 from mlp.source import DirectoryFiles
@@ -54,7 +55,11 @@ class Here:
 
         Raises:
             ParameterInvalid: There is none.
+            DataInvalid: Nothing can be downloaded from such an address.
         """
+        if is_remote(value):
+            destination(value, self.project)
+            return value
         bases = (Path.cwd(), self.project) if default else (Path.cwd(),)
         if not _ELSEWHERE.match(value) and not any((base / value).exists() for base in bases):
             raise no_such_path(parameter, value)

@@ -282,6 +282,47 @@ def test_a_second_signal_does_not_keep_the_first_from_being_recorded(
     assert only(uri, experiment).status == "KILLED"
 
 
+class _Halting(BaseHTTPRequestHandler):
+    """Sends the first tenth of a file, and no more."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(30 << 20))
+        self.end_headers()
+        self.wfile.write(b"x" * (3 << 20))
+        self.wfile.flush()
+        self.server.released.wait(60)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def halting_server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Halting) as server:
+        server.daemon_threads = True
+        server.released = threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/data.csv"
+        server.released.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_had_arrived_of_data_goes_away_with_the_run(tmp_path, halting_server, number):
+    project(tmp_path / "p", "cat {data}", parameters={"data": "path"})
+    command = [MLP, "run", str(tmp_path / "p"), "-P", f"data={halting_server}", "--storage-dir", str(tmp_path / "kept")]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as running:
+        try:
+            waited_for(lambda: [file for file in tmp_path.rglob("new") if file.stat().st_size], seconds=40)
+            running.send_signal(number)
+            running.wait(40)
+        finally:
+            running.kill()
+
+    assert not [file for file in (tmp_path / "kept").rglob("*") if file.is_file()]
+
+
 DRIVER = """
 import sys, time, mlp
 runs = [mlp.run(sys.argv[1], experiment_name=sys.argv[2], synchronous=False) for _ in range(2)]
@@ -304,6 +345,35 @@ def test_a_driver_that_is_ended_takes_its_runs_with_it(uri, experiment, tmp_path
 
     assert driver.returncode == status
     assert [kept.status for kept in records(uri, experiment)] == ["KILLED", "KILLED"]
+
+
+THREADS = """
+import sys, threading, time, mlp
+threading.Thread(target=mlp.run, args=(sys.argv[1],), kwargs={"experiment_name": sys.argv[2]}).start()
+time.sleep(300)
+"""
+
+
+def test_a_driver_that_is_interrupted_takes_the_runs_of_its_threads_with_it(uri, experiment, tmp_path):
+    project(tmp_path, "echo ready; sleep 300; true")
+    command = [sys.executable, "-c", THREADS, str(tmp_path), experiment]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
+        assert driver.stdout.readline() == "ready\n"
+        driver.send_signal(signal.SIGINT)
+        driver.wait(60)
+
+    assert driver.returncode == -signal.SIGINT
+    assert only(uri, experiment).status == "KILLED"
+
+
+def test_the_name_of_another_experiment_does_not_reach_the_command(uri, experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+    project(tmp_path, 'echo "${{MLFLOW_EXPERIMENT_NAME-none}} $MLFLOW_EXPERIMENT_ID" > said')
+
+    run = mlp.run(tmp_path, experiment_name=experiment)
+
+    assert (tmp_path / "said").read_text().split() == ["none", record(uri, run.run_id).experiment]
 
 
 STATUS = """
@@ -409,3 +479,57 @@ def test_runs_of_other_threads_are_recorded_too(uri, experiment, tmp_path):
         thread.join()
 
     assert [kept.status for kept in records(uri, experiment)] == ["FINISHED"] * 3
+
+
+AT_THE_END = """
+import sys, mlp
+runs = [mlp.run(sys.argv[1], experiment_name=sys.argv[2], synchronous=False) for _ in range(2)]
+for run in runs:
+    next(run.logs(follow=True))
+import threading
+threading.Thread(target=lambda: (threading.main_thread().join(), print("ready", flush=True))).start()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_program_that_only_waits_for_its_runs_ends_by_the_signal_and_so_do_they(uri, experiment, tmp_path, number):
+    project(tmp_path, "echo ready; sleep 300; true")
+    command = [sys.executable, "-c", AT_THE_END, str(tmp_path), experiment]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "ready\n"
+        driver.send_signal(number)
+        error = driver.communicate(timeout=60)[1]
+
+    assert driver.returncode == -number
+    assert "Traceback" not in error
+    assert [kept.status for kept in records(uri, experiment)] == ["KILLED", "KILLED"]
+
+
+def test_credentials_in_an_address_are_not_recorded_nor_shown(uri, experiment, tmp_path, caplog):
+    project(tmp_path, "echo {where} > said", parameters={"where": "uri"})
+    caplog.set_level("INFO", logger="mlp")
+
+    run = mlp.run(
+        tmp_path, parameters={"where": "https://ada:sesame@data.example.com/x?token=hush"}, experiment_name=experiment
+    )
+
+    assert "ada:sesame" in (tmp_path / "said").read_text()
+    assert record(uri, run.run_id).parameters == {"where": "https://***@data.example.com/x?token=***"}
+    assert "sesame" not in caplog.text
+
+
+@pytest.mark.usefixtures("uri")
+def test_a_failure_in_the_background_is_told_although_nobody_asks(experiment, tmp_path):
+    project(tmp_path, "exit 3")
+    program_text = "import sys, mlp; mlp.run(sys.argv[1], experiment_name=sys.argv[2], synchronous=False)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program_text, str(tmp_path), experiment],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    assert "failed: its command ended with status 3" in done.stderr

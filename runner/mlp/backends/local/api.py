@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from mlp.backends.local.echo import Echo
 from mlp.backends.local.execution import Execution
-from mlp.backends.local.process import run_in_foreground
+from mlp.backends.local.process import Ended, run_in_foreground
 from mlp.backends.local.submitted import ENDING, EndedRun, LocalRun, cancel_soon, cancel_with_us, leave
-from mlp.errors import RunFailed
+from mlp.errors import RunCancelled, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from mlp.backends.local.process import Ended
     from mlp.backends.local.request import Request
 
 __all__ = ["run", "start"]
 
-_NO_PROGRAM: Final = 127
+_ADVICE: Final = {
+    125: " That is also a container engine's word for a container that could not be started: see what it said.",
+    127: " That is bash's word for a program that is not on PATH.",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,8 @@ def run(request: Request, *, echo: bool = True) -> EndedRun:
         SystemExit: The process got SIGTERM or SIGHUP, which nobody else takes; with the command's own status, or
             128 + n before it was started.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return _run_in_a_thread(request)
     with _unwinding() as nobody_else, Execution(request) as execution:
         run_id = execution.run_id
         ended = run_in_foreground(execution.prepare(), Echo.where_nobody_watches() if echo else None)
@@ -76,6 +80,21 @@ def run(request: Request, *, echo: bool = True) -> EndedRun:
     return EndedRun(run_id)
 
 
+def _run_in_a_thread(request: Request) -> EndedRun:
+    """Run and wait where no signal arrives: as a run in the background, which the program's end takes with it."""
+    run = start(request)
+    for line in run.logs(follow=True):
+        print(line, flush=True)  # noqa: T201 -- it is the command's
+    if run.wait():
+        _log.info("=== Run (ID '%s') succeeded ===", run.run_id)
+        return EndedRun(run.run_id)
+    if run.error is not None:
+        raise run.error
+    if run.get_status() == "KILLED" or run.exit_status is None:
+        raise RunCancelled(f"Run (ID '{run.run_id}') was cancelled.")
+    raise _failure(run.run_id, request.entry_point, Ended(run.exit_status, 0, None, run.last_lines()))
+
+
 def _status(ended: Ended) -> str:
     if ended.status == 0:
         # Told to end or not: it says that it has done its work.
@@ -86,7 +105,7 @@ def _status(ended: Ended) -> str:
 def _failure(run_id: str, entry_point: str, ended: Ended) -> RunFailed:
     status = ended.status
     if status > 0:
-        advice = " That is bash's word for a program that is not on PATH." if status == _NO_PROGRAM else ""
+        advice = _ADVICE.get(status, "")
         said = f"entry point {entry_point} ended with exit status {status}.{advice}"
     else:
         name = signal.Signals(-status).name
@@ -128,3 +147,4 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
         if signal.getsignal(each) is _leave:
             signal.signal(each, signal.SIG_IGN)
     leave(number, frame)
+    sys.exit(128 + number)

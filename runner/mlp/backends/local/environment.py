@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import UsageError
+from mlp.tracking.names import ENV_EXPERIMENT_ID, ENV_EXPERIMENT_NAME
 
 if TYPE_CHECKING:
     import threading
@@ -147,7 +148,11 @@ class Surroundings:
         if activate is not None:
             # On a line of its own: the command may begin with a comment. 126: found, and not executable.
             text = f". {shlex.quote(str(activate))} || exit 126\n{text}"
-        return Command(("bash", "-c", text), directory, {**os.environ, **self.variables, **own})
+        ambient = dict(os.environ)
+        if ENV_EXPERIMENT_ID in own:
+            # MLflow in the project's code refuses two that differ, and the ID is the one that is meant.
+            ambient.pop(ENV_EXPERIMENT_NAME, None)
+        return Command(("bash", "-c", text), directory, {**ambient, **self.variables, **own})
 
 
 def chosen_manager(manager: str | None) -> str | None:

@@ -19,6 +19,7 @@ from mlp.backends.local.process import grace_within
 from mlp.backends.local.recording import PARENT, Record, begin
 from mlp.backends.local.side_by_side import side_by_side
 from mlp.errors import RunCancelled
+from mlp.source import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,8 @@ class Execution:
             self._surroundings = choose(
                 self._known.invocation.environment, self.request.env_manager, self._known.directory
             )
+            if self.request.docker_args and self._surroundings.engine is None:
+                _log.warning("-A (docker_args) is for projects that run in a container; it is not used here.")
             self._record = begin(self.request, self._known)
         except BaseException:
             self._cleaning.close()
@@ -142,4 +145,4 @@ class Execution:
             if parameter.name in self.request.secrets and parameter.value:
                 for form in (shlex.quote(parameter.value), parameter.value):
                     shown = shown.replace(form, MASK)
-        return shown
+        return redact(shown)

@@ -7,6 +7,7 @@ all of it, and a run that was ended leaves nothing behind. What a command leaves
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Self
 
 from mlp.backends.local.terminal import Terminal
+from mlp.backends.local.waiting import wait_for_change
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ _INHERITED: Final = "MLP_GRACE"
 """The variable that tells a program in a command how long the runs have that it starts."""
 
 _BETWEEN_LOOKS: Final = 0.03
+
+_log = logging.getLogger(__name__)
 
 _FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -105,7 +109,7 @@ def run_in_foreground(command: Command, echo: Echo | None = None) -> Ended:
                 echo.begin()
             forwarding.begin(process.pid)
             terminal = Terminal.of_standard_input()
-            process.returncode = terminal.wait(process.pid) if terminal else process.wait()
+            process.returncode = terminal.wait(process.pid) if terminal else _wait(process.pid)
         except BaseException:
             # A signal handler of the caller raised: there is nobody left to wait for the command.
             end_group(process)
@@ -122,6 +126,10 @@ def run_in_foreground(command: Command, echo: Echo | None = None) -> Ended:
     return Ended(
         process.returncode, forwarding.received, forwarding.received_at, echo.last_lines() if echo is not None else ()
     )
+
+
+def _wait(process: int) -> int:
+    return os.waitstatus_to_exitcode(wait_for_change(process))
 
 
 def grace() -> float:
@@ -158,6 +166,8 @@ def end_group(leader: subprocess.Popen[bytes], *, again: bool = True) -> None:
             leader.poll()
     except ProcessLookupError:
         return
+    except PermissionError:
+        _log.warning("The command runs as another user, and this one may not end it: process group %s goes on.", group)
 
 
 def _runs(group: int) -> bool:
@@ -194,6 +204,7 @@ class _Forwarding:
     """
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self.received: int = 0
         self.received_at: int | None = None
         self._group: int | None = None
@@ -223,6 +234,10 @@ class _Forwarding:
             self._send(self.received)
 
     def _forward(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a child that another thread has forked: the command is not its own
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         self.received = number
         self.received_at = self.received_at or time.time_ns() // 1_000_000
         self._send(number)
@@ -233,6 +248,8 @@ class _Forwarding:
                 os.killpg(self._group, number)
             except ProcessLookupError:
                 self._group = None
+            except PermissionError:  # it has become somebody else, by sudo for instance, and has to be told by them
+                return
             if number == signal.SIGTERM and self._killing is None and _INHERITED in os.environ:
                 self._killing = threading.Timer(grace(), self._kill)
                 self._killing.daemon = True
@@ -240,5 +257,5 @@ class _Forwarding:
 
     def _kill(self) -> None:
         if self._group is not None:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._group, signal.SIGKILL)

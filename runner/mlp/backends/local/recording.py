@@ -11,6 +11,8 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mlp.source import redact
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -79,7 +81,9 @@ def begin(request: Request, known: Known) -> Record:
     from mlp.tracking import RunRecord, wanted_experiment  # noqa: PLC0415 -- nor these without a store
 
     wanted = wanted_experiment(os.environ, name=request.experiment_name, experiment_id=request.experiment_id)
-    parameters = {parameter.name: parameter.raw for parameter in known.invocation.parameters}
+    # Addresses may have credentials in them, which are nobody's parameter.
+    parameters = {parameter.name: redact(parameter.raw) for parameter in known.invocation.parameters}
+    secrets = [each.raw for each in known.invocation.parameters if each.name in request.secrets]
     return RunRecord.begin(
         tracking,
         experiment_id=tracking.experiment(**wanted),
@@ -87,7 +91,7 @@ def begin(request: Request, known: Known) -> Record:
         run_name=request.run_name,
         tags={**_tags(request, known), **request.tags},
         parameters=parameters,
-        secrets=[parameters[name] for name in request.secrets if name in parameters],
+        secrets=secrets,
     )
 
 

@@ -31,26 +31,29 @@ def side_by_side(tasks: Sequence[Callable[[], None]], stop: threading.Event) -> 
 
     failures: list[BaseException] = []
 
-    def attempt(task: Callable[[], None]) -> None:
+    def attempt(task: Callable[[], None], ended: threading.Event) -> None:
         try:
             task()
         except BaseException as error:  # noqa: BLE001 -- raised below, to the caller
             failures.append(error)
             stop.set()
+        finally:
+            ended.set()
 
-    # No ThreadPoolExecutor: it takes no tasks once the program has come to its end, and waits for its runs there.
-    threads = [threading.Thread(target=attempt, args=(task,), name="mlp-prepare") for task in tasks]
-    started: list[threading.Thread] = []
+    # No ThreadPoolExecutor: it takes no tasks once the program has come to its end, and waits for its runs there. And
+    # no Thread.join(): up to Python 3.12, one that Ctrl-C interrupts takes the thread for ended.
+    started: list[threading.Event] = []
     try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-        for thread in started:
-            thread.join()
+        for task in tasks:
+            ended = threading.Event()
+            threading.Thread(target=attempt, args=(task, ended), name="mlp-prepare").start()
+            started.append(ended)
+        for ended in started:
+            ended.wait()
     except BaseException:  # Ctrl-C, or a signal handler that raises
         stop.set()
-        for thread in started:
-            thread.join()
+        for ended in started:
+            ended.wait()
         raise
     if failures:
         raise next((error for error in failures if not isinstance(error, RunCancelled)), failures[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from mlp.backends.local.echo import LastLines
@@ -28,6 +29,8 @@ __all__ = ["ENDING", "EndedRun", "LocalRun", "cancel_soon", "cancel_with_us", "l
 
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 """The signals that end a process and that Python leaves to the system, unlike Ctrl-C's."""
+
+_log = logging.getLogger(__name__)
 
 _CHUNK: Final = 65536
 _BETWEEN_LOOKS: Final = 0.1
@@ -75,16 +78,24 @@ class LocalRun:
         self._status = "SCHEDULED"
         self._cancelled = False
         self._cancelled_at: int | None = None
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()  # a signal handler cancels runs, whatever it interrupts
         self._ended = threading.Event()
         self._error: BaseException | None = None
         # A file without a name: it is gone when nobody can read it any more.
         self._output = tempfile.TemporaryFile(prefix="mlp-")  # noqa: SIM115 -- closed with the object
         execution.__enter__()
-        self._run_id = execution.run_id
-        _under_way.add(self)
-        # Not a daemon: the interpreter joins it, so a program that starts runs and ends does not lose them.
-        threading.Thread(target=self._live, name=f"mlp-run-{self._run_id}").start()
+        try:
+            self._run_id = execution.run_id
+            _under_way.add(self)
+            # Not a daemon: the interpreter joins it, so a program that starts runs and ends does not lose them.
+            threading.Thread(target=self._live, name=f"mlp-run-{self._run_id}").start()
+        except BaseException:
+            _under_way.discard(self)
+            execution.__exit__(*sys.exc_info())
+            raise
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._run_id} {self._status}>"
 
     @property
     def run_id(self) -> str:
@@ -168,6 +179,10 @@ class LocalRun:
             self._status = status
             self._ended.set()
             _under_way.discard(self)
+        if status == "FAILED":
+            # Nobody may ever ask.
+            ended = f"its command ended with status {self.exit_status}; logs() has what it wrote"
+            _log.warning("Run (ID '%s') failed: %s", self._run_id, self._error or ended)
 
     def _run(self) -> str:
         command = self._execution.prepare()
@@ -200,15 +215,20 @@ _under_way: WeakSet[LocalRun] = WeakSet()
 def cancel_with_us() -> None:
     """From now on, whatever ends this process early cancels its runs first: SIGTERM, SIGHUP, an uncaught Ctrl-C.
 
-    Signals that somebody else handles stay theirs.
+    Signals that somebody else handles stay theirs. Python lets only the main thread set handlers: a program whose other
+    threads alone start runs is ended by SIGTERM at once.
     """
-    global _prepared  # noqa: PLW0603 -- handlers belong to the process, and so does this
-    if _prepared or threading.current_thread() is not threading.main_thread():
+    global _prepared, _hooked  # noqa: PLW0603 -- handlers belong to the process, and so do these
+    if not _prepared and threading.current_thread() is threading.main_thread():
+        _prepared = True
+        for number in ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, leave)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
+    if _hooked:
         return
-    _prepared = True
-    for number in ENDING:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, leave)
+    _hooked = True
     before = sys.excepthook
 
     def after_ctrl_c(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -219,17 +239,35 @@ def cancel_with_us() -> None:
     sys.excepthook = after_ctrl_c
 
 
-_prepared = False
+_prepared = _hooked = False
 _process = os.getpid()
 
 
-def leave(number: int, _frame: FrameType | None) -> NoReturn:
+def leave(number: int, _frame: FrameType | None) -> None:
     """Handle a signal that ends this process: cancel its runs, and unwind."""
     if os.getpid() != _process:  # a child that was forked a moment ago
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+    if not threading.main_thread().is_alive():
+        _end_by(number)
+        return
     cancel_soon()
     sys.exit(128 + number)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Python's own answer to Ctrl-C, but where it would be ignored."""
+    if os.getpid() == _process and not threading.main_thread().is_alive():
+        _end_by(number)
+        return
+    signal.default_int_handler(number, frame)
+
+
+def _end_by(number: int) -> None:
+    """End by a signal while Python waits for the runs at its end, where it would swallow any exception."""
+    _cancel_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def cancel_soon() -> None:
@@ -245,6 +283,8 @@ def _forget() -> None:
     for number in ENDING:
         if signal.getsignal(number) is leave:
             signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is _interrupt:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _prepared = False
     _process = os.getpid()
 

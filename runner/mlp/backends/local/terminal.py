@@ -16,6 +16,8 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from mlp.backends.local.waiting import wait_for_change
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,7 +57,7 @@ class Terminal:
                     self._give(process)
                 # It may have been stopped for want of the terminal, even before it was lent.
                 os.killpg(process, signal.SIGCONT)
-                _, status = os.waitpid(process, os.WUNTRACED)
+                status = wait_for_change(process, stops=True)
                 self._reclaim(process)
                 if not os.WIFSTOPPED(status):
                     return os.waitstatus_to_exitcode(status)
