@@ -25,7 +25,7 @@ ENGINE = Engine("/usr/bin/docker", user="1000:1000")
 def container(*, image="py:3", volumes=(), environment=(), engine=ENGINE, **given):
     declared = Environment("docker", image=image, volumes=tuple(volumes), variables=tuple(environment))
     settings = {"command": "python train.py", "variables": {}, "environ": {}, "project": PROJECT, "name": "mlp-1"}
-    return contain(engine, environment=declared, caller=Path("/work"), **{**settings, **given})
+    return contain(engine, environment=declared, caller=Path("/caller"), **{**settings, **given})
 
 
 def values_of(option, arguments):
@@ -203,14 +203,14 @@ def test_a_tracking_server_on_this_machine_asks_for_its_network():
     ("tracking", "mounted", "inside"),
     [
         ("sqlite:////db/mlflow.db", "/db", "sqlite:////mlflow/tmp/mlruns/mlflow.db"),
-        ("sqlite:///mlflow.db?timeout=9", "/work", "sqlite:////mlflow/tmp/mlruns/mlflow.db?timeout=9"),
-        ("sqlite:///sub/my%20runs.db", "/work/sub", "sqlite:////mlflow/tmp/mlruns/my%20runs.db"),
+        ("sqlite:///mlflow.db?timeout=9", "/caller", "sqlite:////mlflow/tmp/mlruns/mlflow.db?timeout=9"),
+        ("sqlite:///sub/my%20runs.db", "/caller/sub", "sqlite:////mlflow/tmp/mlruns/my%20runs.db"),
         ("file:///store/a%20b", "/store/a b", "file:///mlflow/tmp/mlruns"),
-        ("./mlruns", "/work/mlruns", "file:///mlflow/tmp/mlruns"),
+        ("./mlruns", "/caller/mlruns", "file:///mlflow/tmp/mlruns"),
     ],
 )
 def test_a_local_tracking_store_is_mounted_and_named_as_the_container_sees_it(tracking, mounted, inside):
-    found = storage(tracking, None, environ={}, base=Path("/work"))
+    found = storage(tracking, None, environ={}, base=Path("/caller"))
 
     assert found.mounts == (Mount(Path(mounted), "/mlflow/tmp/mlruns", read_only=False),)
     assert found.variables == {"MLFLOW_TRACKING_URI": inside}
@@ -219,20 +219,20 @@ def test_a_local_tracking_store_is_mounted_and_named_as_the_container_sees_it(tr
 
 @pytest.mark.parametrize("tracking", [None, "databricks", "databricks://profile", "postgresql://db/x", "sqlite://"])
 def test_other_tracking_stores_need_nothing_of_this_machine(tracking):
-    assert storage(tracking, None, environ={"MLFLOW_TRACKING_TOKEN": "t"}, base=Path("/work")).mounts == ()
+    assert storage(tracking, None, environ={"MLFLOW_TRACKING_TOKEN": "t"}, base=Path("/caller")).mounts == ()
 
 
 def test_a_tracking_server_gets_its_login():
     environ = {"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": "pw", "OTHER": "x"}
 
-    found = storage("https://mlflow", None, environ=environ, base=Path("/work"))
+    found = storage("https://mlflow", None, environ=environ, base=Path("/caller"))
 
     assert found.variables == {"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": "pw"}
 
 
 @pytest.mark.parametrize("uri", ["/store/0/abc/artifacts", "file:///store/0/abc/artifacts"])
 def test_local_artifacts_are_written_where_the_run_names_them(uri):
-    found = storage(None, uri, environ={}, base=Path("/work"))
+    found = storage(None, uri, environ={}, base=Path("/caller"))
 
     assert found.mounts == (Mount(Path("/store/0/abc/artifacts"), "/store/0/abc/artifacts", read_only=False),)
     assert found.directories == (Path("/store/0/abc/artifacts"),)
@@ -248,7 +248,7 @@ def test_artifacts_on_s3_get_the_callers_credentials(tmp_path):
         "AZURE_STORAGE_ACCESS_KEY": "not for here",
     }
 
-    found = storage(None, "s3://bucket/0/abc", environ=environ, base=Path("/work"))
+    found = storage(None, "s3://bucket/0/abc", environ=environ, base=Path("/caller"))
 
     assert found.mounts == (Mount(tmp_path / ".aws", "/.aws", read_only=True),)
     assert found.variables == {
@@ -258,7 +258,7 @@ def test_artifacts_on_s3_get_the_callers_credentials(tmp_path):
         "AWS_SHARED_CREDENTIALS_FILE": "/.aws/credentials",
         "AWS_CONFIG_FILE": "/.aws/config",
     }
-    assert storage(None, "s3://bucket/0", environ={}, base=Path("/work")) == storage(
+    assert storage(None, "s3://bucket/0", environ={}, base=Path("/caller")) == storage(
         None, None, environ={}, base=PROJECT
     )
 
@@ -284,7 +284,7 @@ def test_artifacts_on_s3_get_the_callers_credentials(tmp_path):
     ],
 )
 def test_other_artifact_stores_get_their_own_credentials_alone(uri, environ, variables, mounts):
-    found = storage(None, uri, environ=environ, base=Path("/work"))
+    found = storage(None, uri, environ=environ, base=Path("/caller"))
 
     assert (found.variables, found.mounts) == (variables, mounts)
 
