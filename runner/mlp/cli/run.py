@@ -12,7 +12,7 @@ from mlp.cli.parameters import parse_docker_arguments, project_options
 
 if TYPE_CHECKING:
     from mlp.backends.local import Request
-    from mlp.projects import Configuration
+    from mlp.projects.choice import Configuration
 
 __all__ = ["command"]
 

@@ -1,0 +1,165 @@
+"""MLflow's signature, turned into a request of the backend that a call names, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mlp.projects.choice import choose_backend, choose_configuration, submit, tell_unused
+from mlp.projects.requests import local_request, manifest_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from mlp.backends import SubmittedRun
+    from mlp.projects.choice import Configuration
+    from mlp.resources import ProjectRun
+
+__all__ = ["run", "run_manifest"]
+
+
+def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
+    uri: str | PathLike[str],
+    entry_point: str = "main",
+    version: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    docker_args: Mapping[str, Any] | None = None,
+    experiment_name: str | None = None,
+    experiment_id: str | None = None,
+    backend: str | None = None,
+    backend_config: Configuration | None = None,
+    storage_dir: str | PathLike[str] | None = None,
+    synchronous: bool = True,  # noqa: FBT001, FBT002 -- MLflow's signature
+    run_id: str | None = None,
+    run_name: str | None = None,
+    env_manager: str | None = None,
+    build_image: bool = False,  # noqa: FBT001, FBT002 -- MLflow's signature
+    docker_auth: Mapping[str, str] | None = None,
+    *,
+    tracking_uri: str | None = None,
+    git_username: str | None = None,
+    git_password: str | None = None,
+    mode: str | None = None,
+    cluster_spec: Configuration | None = None,
+    use_conda: bool = True,
+    validate: bool = True,
+) -> SubmittedRun:
+    """Run a project.
+
+    Args:
+        uri: A Git URL, ``user@host:path``, a directory or a zip archive; ``#subdirectory`` may follow.
+        entry_point: A name from the MLproject file, or a script's path from the project's root.
+        version: A branch, tag or commit. A version of a directory in a Git repository is cloned; the directory itself
+            stays as it is.
+        parameters: Values by name; each is turned into text.
+        docker_args: Options of ``docker run`` by name, for projects with a docker_env; True for one without a value.
+        experiment_name: The experiment to record the run in, made if there is none of the name.
+        experiment_id: The same by its ID. Without either MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME count, and
+            then the default experiment.
+        backend: ``local`` (the default) or ``kubernetes``.
+        backend_config: For Kubernetes: namespace, context, kubeconfig, name, image, auth_secret, service_account, cpu
+            and memory, as a mapping, as JSON or as the path of a ``.json`` file.
+        storage_dir: Where data for ``path`` parameters is downloaded to, and stays. Without one it goes to a temporary
+            directory that is removed with the run.
+        synchronous: Wait for the run. Else it goes on in the background; here the interpreter waits for it at its end.
+        run_id: A run in the tracking store to be continued, instead of a new one.
+        run_name: The run's name in the tracking store.
+        env_manager: ``local`` for the current environment, ``conda``, ``virtualenv`` or ``uv``; None for what
+            MLP_ENV_MANAGER says, or else the project.
+        build_image: Refused: no image is built.
+        docker_auth: Refused: log in with ``docker login``.
+        tracking_uri: The tracking store; None for MLFLOW_TRACKING_URI.
+        git_username: The user for Git over https; None for MLFLOW_GIT_USERNAME.
+        git_password: Their password or token; None for MLFLOW_GIT_PASSWORD.
+        mode: An older name of `backend`.
+        cluster_spec: An older name of `backend_config`.
+        use_conda: False is an older way to say ``env_manager="local"``.
+        validate: Whether values have to fit their declared types.
+
+    Returns:
+        The run: ended and successful, or under way.
+
+    Raises:
+        RunFailed: The command failed (synchronous runs only). It has the exit status and the last lines.
+        ExecutionException: Anything else that is wrong: the source, the project, a parameter, data, the environment.
+        UsageError: The call itself is wrong.
+        ClusterError: The cluster cannot be reached, or does not allow it.
+        KeyboardInterrupt: The command was interrupted.
+    """
+    chosen = choose_backend(backend, mode, build_image=build_image, docker_auth=docker_auth)
+    configuration = choose_configuration(backend_config, cluster_spec)
+    request = local_request(
+        uri,
+        entry_point,
+        version,
+        parameters,
+        docker_args=docker_args,
+        experiment_name=experiment_name,
+        experiment_id=experiment_id,
+        storage_dir=storage_dir,
+        run_id=run_id,
+        run_name=run_name,
+        env_manager=env_manager,
+        tracking_uri=tracking_uri,
+        git_username=git_username,
+        git_password=git_password,
+        use_conda=use_conda,
+        validate=validate,
+    )
+    if chosen == "kubernetes":
+        from mlp.backends.kubernetes import raise_for_outcome  # noqa: PLC0415 -- each backend is imported by who asks
+
+        submitted = submit(request, configuration)
+        if synchronous:
+            submitted.wait()
+            raise_for_outcome(submitted.get())
+        return submitted
+    tell_unused(configuration)
+    from mlp.backends import local  # noqa: PLC0415
+
+    return local.run(request) if synchronous else local.start(request)
+
+
+def run_manifest(
+    manifest: ProjectRun | str | PathLike[str],
+    *,
+    uri: str | PathLike[str] | None = None,
+    entry_point: str | None = None,
+    version: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    env_manager: str | None = None,
+    synchronous: bool = True,
+    validate: bool = True,
+) -> SubmittedRun:
+    """Run what a ProjectRun describes on this machine, without any cluster.
+
+    Args:
+        manifest: A ProjectRun, or the path of a YAML file with one.
+        uri: Take the project from here. The manifest's version and subdirectory belong to its own URI and then do not
+            count.
+        entry_point: Instead of the manifest's.
+        version: Instead of the manifest's.
+        parameters: Instead of the manifest's of the same names, or beside them.
+        env_manager: Instead of the manifest's.
+        synchronous: As for `run`.
+        validate: As for `run`.
+
+    Returns:
+        The run, as `run` does.
+
+    Raises:
+        UsageError: The manifest is not valid, or needs something that only a cluster has.
+        ExecutionException: As for `run`.
+    """
+    from mlp.backends import local  # noqa: PLC0415
+
+    request = manifest_request(
+        manifest,
+        uri=uri,
+        parameters=parameters,
+        entry_point=entry_point,
+        version=version,
+        env_manager=env_manager,
+        validate=validate,
+    )
+    return local.run(request) if synchronous else local.start(request)
