@@ -10,7 +10,7 @@ import ssl
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import aiohttp
 import yaml
@@ -97,6 +97,7 @@ class Interception:
             self._ready.set()
             await self._stop.wait()
             await runner.cleanup()
+        await _close_all()
 
     def _kills(self, moment: Moment, number: int, name: str) -> bool:
         with self._lock:
@@ -138,6 +139,17 @@ class Interception:
             except (ConnectionError, aiohttp.ClientError):
                 pass
             return response
+
+
+async def _close_all() -> None:
+    """Close what is left: TLS would say goodbye first, and the loop ends sooner than the answer comes.
+
+    Only the loop itself still knows the connection of a request that was cancelled.
+    """
+    loop: Any = asyncio.get_running_loop()
+    for transport in list(loop._transports.values()):
+        transport.abort()
+    await asyncio.sleep(0.01)  # they are closed in the loop's next round
 
 
 def _read(kubeconfig: Path) -> ssl.SSLContext:

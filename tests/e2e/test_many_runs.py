@@ -40,4 +40,5 @@ def test_a_hundred_runs_at_once(workspace: Workspace, installed: Installed) -> N
     after = installed.writes()
     made = {kind: after[kind] - before.get(kind, 0) for kind in after if after[kind] != before.get(kind, 0)}
     assert made["POST jobs"] == RUNS
-    assert sum(made.values()) <= 4 * RUNS, made
+    # Four each; one that starts slowly on a busy machine is told so in one more.
+    assert sum(made.values()) <= 4 * RUNS + RUNS // 5, made

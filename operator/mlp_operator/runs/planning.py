@@ -98,6 +98,7 @@ def refuse_unsupported(run: ProjectRun) -> None:
         "spec.environment.manager Virtualenv": environment.manager == "Virtualenv",
         "spec.environment.cache": environment.cache is not None
         and (environment.cache.policy != "Use" or environment.cache.volume_claim_name is not None),
+        "spec.environment.secretRef": environment.secret_ref is not None,
         "spec.backend.type Databricks": spec.backend.type == "Databricks",
         "spec.backend.kubernetes.podTemplate": kubernetes is not None and kubernetes.pod_template is not None,
         "spec.queueName": spec.queue_name is not None,
@@ -220,10 +221,10 @@ def _fits(plan: Plan) -> None:
     command = len(plan.project.command.encode())
     whole = len(plan.to_json().encode())
     if command > _LONGEST_COMMAND or whole > _LONGEST_PLAN:
-        longest = max(plan.project.parameters, key=lambda each: len(each.value), default=None)
+        longest = max(plan.project.parameters, key=lambda each: len(each.value or ""), default=None)
         size, limit = (command, _LONGEST_COMMAND) if command > _LONGEST_COMMAND else (whole, _LONGEST_PLAN)
         what = "command" if command > _LONGEST_COMMAND else "command with its parameters"
-        name = f", the longest being {longest.name} ({len(longest.value.encode())} bytes)" if longest else ""
+        name = f", the longest being {longest.name} ({len((longest.value or '').encode())} bytes)" if longest else ""
         raise ParameterInvalid(
             f"The {what} is too long for a pod: {size} bytes, and {limit} are possible{name}. "
             "Put large values into a file that the project reads."

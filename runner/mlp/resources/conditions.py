@@ -33,6 +33,8 @@ class ConditionType(StrEnum):
     """The project, its data and its environment are in place; the command can start."""
     SUSPENDED = "Suspended"
     """True while the user has suspended the run."""
+    TRACKED = "Tracked"
+    """Whether the MLflow run says what this one does. Absent without a tracking server."""
 
 
 class Reason(StrEnum):
@@ -63,6 +65,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_BACK_OFF = "ImagePullBackOff"
     VOLUME_PENDING = "VolumePending"
+    VOLUME_MOUNT_FAILED = "VolumeMountFailed"
+    PARAMETER_SOURCE_PENDING = "ParameterSourcePending"
     FETCHING = "Fetching"
     BUILDING_ENVIRONMENT = "BuildingEnvironment"
     INITIALIZED = "Initialized"
@@ -71,6 +75,11 @@ class Reason(StrEnum):
 
     SUCCEEDED = "Succeeded"
     ENTRY_POINT_FAILED = "EntryPointFailed"
+    RECORDED = "Recorded"
+    TRACKING_UNAVAILABLE = "TrackingUnavailable"
+    TRACKING_DENIED = "TrackingDenied"
+    TRACKING_NOT_FOUND = "TrackingNotFound"
+
     PREPARATION_FAILED = "PreparationFailed"
     BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
     OOM_KILLED = "OOMKilled"

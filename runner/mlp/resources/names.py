@@ -27,13 +27,45 @@ RUN_DIRECTORY: Final = "/mlp/run"
 PROJECT_DIRECTORY: Final = "/mlp/run/project"
 HOME_DIRECTORY: Final = "/mlp/run/home"
 INIT_PROGRAM: Final = "/mlp/run/bin/catatonit"
+DATA_DIRECTORY: Final = "/mlp/run/data"
+"""Downloads of parameters of type path: one directory a parameter (mlp.data.directory_name)."""
+ACTIVATE_FILE: Final = "/mlp/run/activate.sh"
+"""Written by the step ``environment``; main sources it before the command."""
+ENVIRONMENTS_DIRECTORY: Final = "/mlp/envs"
+"""The environment cache: a claim's volume, else one that lives as long as the pod. Main may only read it."""
+BUNDLE_DIRECTORY: Final = "/mlp/bundle"
+BUNDLE_KEY: Final = "project.tar.gz"
+"""The key of a ConfigMap that holds a packed project, and so the file's name in BUNDLE_DIRECTORY."""
 PLAN_DIRECTORY: Final = "/mlp/plan"
 PLAN_FILE: Final = "/mlp/plan/plan.json"
 GIT_CREDENTIALS_DIRECTORY: Final = "/mlp/credentials/git"
+DATA_CREDENTIALS_DIRECTORY: Final = "/mlp/credentials/data"
+"""spec.data.secretRef: a file a variable."""
+TRACKING_CREDENTIALS_DIRECTORY: Final = "/mlp/credentials/tracking"
+"""spec.tracking.secretRef, for downloads from the tracking server: a file a variable."""
+ENVIRONMENT_CREDENTIALS_DIRECTORY: Final = "/mlp/credentials/environment"
+"""spec.environment.secretRef: a file a variable."""
+AWS_TOKEN_FILE: Final = "/mlp/credentials/aws/token"  # noqa: S105 -- a path
+"""The pod's service account token for AWS' security token service; used where AWS_ROLE_ARN is set."""
 TERMINATION_LOG: Final = "/dev/termination-log"
 
 # Containers of a run's pod.
 MAIN_CONTAINER: Final = "main"
 PREPARE_CONTAINER: Final = "prepare"
 FETCH_CONTAINER: Final = "fetch"
-INIT_CONTAINERS: Final = (PREPARE_CONTAINER, FETCH_CONTAINER)
+ENVIRONMENT_CONTAINER: Final = "environment"
+INIT_CONTAINERS: Final = (PREPARE_CONTAINER, FETCH_CONTAINER, ENVIRONMENT_CONTAINER)
+"""In the order in which they run. Without mounted credentials ``prepare`` takes all steps; else ``fetch`` takes clone
+and data, and ``environment`` the rest: what sees credentials runs no code of the project."""
+
+SECRET_VARIABLE: Final = "MLP_PARAMETER_"  # noqa: S105 -- a prefix
+"""What the variables of main start with that hold parameters from Secrets."""
+
+TRACKING_FINALIZER: Final = "mlp.dev/tracking"
+"""Finalizer of a pod whose MLflow run is to be closed. It holds the object back, never the containers."""
+
+TRACKING_ANNOTATION: Final = "mlp.dev/mlflow-run"
+"""Annotation of a pod with that finalizer: whose MLflow run it is, JSON, so that it can be closed without its owner."""
+
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL: Final = "kueue.x-k8s.io/priority-class"

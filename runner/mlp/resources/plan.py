@@ -7,12 +7,23 @@ Job that it finds without asking Git again, and it holds no secret: credentials 
 
 from __future__ import annotations
 
+import posixpath
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-__all__ = ["Plan", "PlannedParameter", "PlannedProject", "PlannedSource"]
+from mlp.resources import names
+
+__all__ = [
+    "Plan",
+    "PlannedBundle",
+    "PlannedDownload",
+    "PlannedEnvironment",
+    "PlannedParameter",
+    "PlannedProject",
+    "PlannedSource",
+]
 
 
 class _PlanModel(BaseModel):
@@ -20,18 +31,31 @@ class _PlanModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
-class PlannedSource(_PlanModel):
-    """Where the project comes from, pinned."""
+class PlannedBundle(_PlanModel):
+    """A packed project: a tar archive, compressed by gzip."""
 
-    uri: str
-    commit: str
+    uri: str | None = None
+    """Where it lies; None: in a ConfigMap, mounted at names.BUNDLE_DIRECTORY."""
+    sha256: str
+    """64 hexadecimal digits."""
+
+
+class PlannedSource(_PlanModel):
+    """Where the project comes from, pinned: a commit of a repository, or a bundle."""
+
+    uri: str | None = None
+    """The repository."""
+    commit: str | None = None
     """40 hexadecimal digits."""
+    bundle: PlannedBundle | None = None
+    """The packed project, instead of a repository."""
     ref: str | None = None
     """The full name of the ref that the version named, for servers that refuse to serve a bare commit."""
     version: str | None = None
     """What the user wrote: a branch, tag or commit."""
     subdirectory: str = ""
     submodules: bool = True
+    lfs: bool = False
     protocols: tuple[str, ...] = ("https", "ssh")
     """The transports that Git may use, as the operator's settings allow them."""
     other_hosts: bool = False
@@ -45,8 +69,35 @@ class PlannedParameter(_PlanModel):
 
     name: str
     type: str
-    value: str
+    value: str | None = None
+    """What the command gets; None for a value from a Secret, which stands in a variable of main."""
     source: Literal["Spec", "Default", "Extra"]
+    given: str | None = None
+    """What the user wrote, where that is something else: a URI whose download the command gets."""
+
+
+class PlannedDownload(_PlanModel):
+    """Something to be brought before the command starts."""
+
+    parameter: str
+    uri: str
+    path: str
+    """Where it has to lie then: what the command gets."""
+
+
+class PlannedEnvironment(_PlanModel):
+    """An environment to be built, or found in the cache."""
+
+    kind: Literal["conda", "python"]
+    """What the file is: a conda.yaml, or a python_env.yaml or requirements file."""
+    file: str
+    """Its path, relative to the project's directory."""
+    manager: Literal["conda", "virtualenv"] | None = None
+    """The manager that was asked for by name; None: the one that fits the kind."""
+    policy: Literal["Use", "Refresh", "Disabled"] = "Use"
+    """As spec.environment.cache.policy."""
+    overrides: dict[str, str] = {}
+    """CONDA_OVERRIDE_* variables of main: the machine that the environment is for."""
 
 
 class PlannedProject(_PlanModel):
@@ -66,6 +117,22 @@ class Plan(_PlanModel):
 
     source: PlannedSource
     project: PlannedProject
+    downloads: tuple[PlannedDownload, ...] = ()
+    environment: PlannedEnvironment | None = None
+    tracking_uri: str | None = None
+    """The tracking server, for downloads from it."""
+
+    @property
+    def steps(self) -> tuple[Literal["clone", "data", "environment"], ...]:
+        """The steps that the pod needs before main."""
+        data: tuple[Literal["data"], ...] = ("data",) if self.downloads else ()
+        environment: tuple[Literal["environment"], ...] = ("environment",) if self.environment else ()
+        return ("clone", *data, *environment)
+
+    @property
+    def directory(self) -> str:
+        """The project's directory in the pod, where its command runs."""
+        return posixpath.normpath(posixpath.join(names.PROJECT_DIRECTORY, self.source.subdirectory))
 
     def to_json(self) -> str:
         """The plan as compact JSON with camelCase keys."""

@@ -143,7 +143,8 @@ class KubernetesBackend(SpecModel):
     """How the run's pod is made. Everything is optional."""
 
     service_account_name: Name | None = None
-    """The pod's ServiceAccount; the namespace's default if unset. Its token is not mounted."""
+    """The pod's ServiceAccount; the namespace's default if unset. The token of one that is named here is mounted in
+    container "main" alone; the default's is not mounted at all."""
     resources: ResourceRequirements | None = None
     """What container "main" asks for and may use."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=64)] | None = None

@@ -141,6 +141,9 @@ class Environment(SpecModel):
     default."""
     cache: EnvironmentCache | None = None
     """What happens to environments that have been built before."""
+    secret_ref: LocalObjectReference | None = None
+    """A Secret whose keys are the environment of the building step: credentials for channels and package indexes. Main
+    never sees them."""
 
 
 class Backend(SpecModel):

@@ -93,7 +93,9 @@ class SourceStatus(StatusModel):
     version: Annotated[str, bounded(256)] | None = None
     """The version as the spec has it."""
     subdirectory: Annotated[str, bounded(2048)] | None = None
-    """The project's directory inside the repository."""
+    """The project's directory inside the repository or the bundle."""
+    sha256: Annotated[str, bounded(64, pattern=r"^[0-9a-f]{64}$")] | None = None
+    """The SHA-256 digest of the bundle, where the code came as one."""
 
 
 class KubernetesStatus(StatusModel):
@@ -137,6 +139,8 @@ class MlflowStatus(StatusModel):
     """The experiment's id."""
     uri: Annotated[str, bounded(2048)] | None = None
     """The tracking server's address."""
+    state: Annotated[str, bounded(63)] | None = None
+    """The state that was last written there: SCHEDULED, RUNNING, FINISHED, FAILED or KILLED."""
 
 
 class StepStatus(StatusModel):

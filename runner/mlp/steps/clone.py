@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mlp.errors import MlpError
+from mlp.errors import MlpError, UsageError
 from mlp.source import Access, Git, redact
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def clone(plan: Plan, layout: Layout) -> str:
         protocols=source.protocols,
         allow_other_hosts=source.other_hosts,
     )
+    if source.uri is None or source.commit is None:
+        raise UsageError("The plan names no repository.")
     Git(access, timeout=_TIMEOUT).fetch(
         source.uri,
         source.commit,
