@@ -1,4 +1,4 @@
-"""A ProjectRun's run in MLflow, as decisions see it: where it is recorded, how that stands, what it should say. Pure."""
+"""A ProjectRun's run in MLflow, as decisions see it: where it is recorded and what it should say. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlp.resources import ProjectRun
-    from mlp_operator.runs.outcome import Working
 
-__all__ = ["Recording", "TrackedRun", "TrackingServer", "Untracked", "server_of", "wanted_state"]
+__all__ = ["TrackedRun", "TrackingServer", "Untracked", "server_of", "wanted_state"]
 
 SCHEDULED: Final = "SCHEDULED"
 RUNNING: Final = "RUNNING"
@@ -71,9 +70,6 @@ class Untracked:
     final: bool
     retry_at: datetime
     run: TrackedRun | None = None
-
-
-Recording = "Working | TrackedRun | Untracked"
 
 
 def server_of(run: ProjectRun, default_uri: str | None, default_secret: str | None) -> TrackingServer | None:
