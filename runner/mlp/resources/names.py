@@ -13,6 +13,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 RUN_LABEL: Final = "mlp.dev/projectrun"
 """Label of a Job and its pods: the ProjectRun's name. Also the server-side selector of the operator's watches."""
 
+RETRY_LABEL: Final = "mlp.dev/retry-of"
+"""Label of a ProjectRun that repeats an ended one: that one's name."""
+
 PLAN_ANNOTATION: Final = "mlp.dev/plan"
 """Annotation of a Job and its pod template: the pod's plan (mlp.resources.plan), JSON. The pod reads it as a file."""
 
@@ -69,3 +72,8 @@ TRACKING_ANNOTATION: Final = "mlp.dev/mlflow-run"
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY_LABEL: Final = "kueue.x-k8s.io/priority-class"
+
+RUN_VARIABLE: Final = "MLP_PROJECTRUN"
+"""Variable of main: the ProjectRun's name, by which a program that starts further runs knows whose part they are."""
+NAMESPACE_VARIABLE: Final = "MLP_NAMESPACE"
+"""Variable of main: the ProjectRun's namespace."""

@@ -95,6 +95,25 @@ class ProjectRun(SpecModel):
             raise UsageError(explain(error, cls)) from None
 
     @classmethod
+    def read(cls, obj: Mapping[str, Any]) -> ProjectRun:
+        """Read an object that an API server has stored: one that a newer CRD let pass may say more than we know.
+
+        To show, follow or end such a run takes no knowledge of all its fields. What acts on a spec, or checks one that
+        a user has written, parses it.
+
+        Raises:
+            UsageError: It is not a ProjectRun, or a field that we know has a value that we do not.
+        """
+        try:
+            return cls.model_validate(obj, by_alias=True, by_name=False, extra="ignore")
+        except ValidationError as error:
+            name = (obj.get("metadata") or {}).get("name", "")
+            raise UsageError(
+                f"ProjectRun '{name}' cannot be read by this version of mlp, which may be older than the cluster's:\n"
+                f"{explain(error, cls)}"
+            ) from None
+
+    @classmethod
     def mistakes(cls, obj: Mapping[str, Any]) -> tuple[Mistake, ...]:
         """Everything for which `parse` refuses an object; nothing if it does not."""
         try:
