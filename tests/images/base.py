@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SUITE: Final = "bookworm"
 PACKAGES: Final = (
-    *("bash", "ca-certificates", "catatonit", "git", "openssh-client"),
+    *("bash", "ca-certificates", "catatonit", "git", "git-lfs", "openssh-client"),
     *("python3", "python3-pip", "python-is-python3"),
 )
 OPTIONS: Final = (

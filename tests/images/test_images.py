@@ -74,6 +74,19 @@ def test_the_runners_image_has_only_what_runs_need(runner, operator):
     assert "/opt/mlp/kopf/__init__.py" in operator.files
 
 
+def test_the_runners_image_brings_data_and_builds_environments(runner):
+    for path in ("boto3/__init__.py", "_awscrt.abi3.so", "rattler/__init__.py", "bin/uv"):
+        assert f"/opt/mlp/{path}" in runner.files
+    # Git finds it on its PATH, and calls it for repositories that keep large files apart.
+    assert "/usr/bin/git-lfs" in runner.files
+
+
+def test_the_operators_image_reads_bundles_and_builds_nothing(operator):
+    assert "/opt/mlp/boto3/__init__.py" in operator.files
+    assert "/opt/mlp/rattler/__init__.py" not in operator.files
+    assert "/opt/mlp/bin/uv" not in operator.files
+
+
 def test_all_code_of_ours_is_compiled(runner):
     ours = [path for path in runner.files if path.startswith("/opt/mlp/mlp/") and path.endswith(".py")]
     assert "/opt/mlp/mlp/__init__.py" in ours
