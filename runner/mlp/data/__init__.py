@@ -1,6 +1,7 @@
 """Where data comes from: object stores, Databricks, web servers, MLflow's artifacts, this machine.
 
-`is_remote` and `destination` say from a URI's text alone whether something has to be downloaded and where it will lie;
+`is_remote`, `directory_name` and `destination` say from texts alone whether something has to be downloaded and where it
+will lie;
 `download` brings it, checked and whole; `download_artifacts` is MLflow's function of that name. Each scheme is a module
 of its own under mlp.data.schemes, imported when the first such URI is met, so that importing this costs nothing.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlp.data.address import destination, is_remote
+from mlp.data.address import destination, directory_name, is_remote
 from mlp.lazily import lazily
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mlp.data.downloading import download
     from mlp.data.files import Progress
 
-__all__ = ["Progress", "destination", "download", "download_artifacts", "is_remote"]
+__all__ = ["Progress", "destination", "directory_name", "download", "download_artifacts", "is_remote"]
 
 __getattr__ = lazily(
     __name__,

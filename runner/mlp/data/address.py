@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -17,7 +18,7 @@ from mlp.errors import DataInvalid
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LONGEST_NAME", "Address", "destination", "is_remote", "parse"]
+__all__ = ["LONGEST_NAME", "Address", "destination", "directory_name", "is_remote", "parse"]
 
 LONGEST_NAME: Final = 255
 """Bytes of a file's name on every common file system."""
@@ -137,3 +138,10 @@ def destination(uri: str, into: Path) -> Path:
         DataInvalid: The URI is malformed, or has no name for a file at its end.
     """
     return into / parse(uri).name
+
+
+def directory_name(parameter: str) -> str:
+    """A name for the directory of a parameter's data: the parameter's own, unless that could lead elsewhere."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", parameter):
+        return parameter
+    return f"parameter-{sha256(parameter.encode(errors='surrogatepass')).hexdigest()[:16]}"

@@ -1,17 +1,21 @@
 """The command of an entry point: its placeholders filled with quoted values, and undeclared parameters appended.
 
 The result is a text for ``bash -c``. Values are quoted for the shell before they are put in, so no value can become
-shell syntax; the text around the placeholders is the author's and is left alone.
+shell syntax; the text around the placeholders is the author's and is left alone. A value that must not be seen is
+never put in: a reference to a variable stands in its place, written so that the shell makes one word of it.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import dataclass
 from string import Formatter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import ParameterInvalid
+from mlp.project.quoting import Quoting, Scanner
 from mlp.project.suggestion import did_you_mean, shortened
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from mlp.errors import ProjectInvalid
     from mlp.project.values import Position
 
-__all__ = ["faults", "fill", "first_script", "with_extras"]
+__all__ = ["faults", "fill", "first_script", "in_quotes", "with_extras"]
 
 _FORMATTER: Final = Formatter()
 _BRACES: Final = "Braces that belong to the command itself are written {{ and }}."
@@ -29,6 +33,7 @@ _LONGEST_COMMAND: Final = 131_071
 _RUNS_SCRIPT: Final = re.compile(r"\s*(?:python3?|bash|sh|Rscript) ([\w./-]+\.(?:py|sh|R))(?!\S)")
 # `{alpha:>1000000000}` would ask for a gigabyte of spaces.
 _WIDE: Final = re.compile(r"\d{5,}")
+_NO_REFERENCES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def faults(
@@ -66,55 +71,109 @@ def first_script(command: str) -> str | None:
     return found[1] if found else None
 
 
-def fill(command: str, values: Mapping[str, str], *, position: Position) -> str:
+def in_quotes(command: str) -> Iterator[str]:
+    """The names of placeholders, of a command without `faults`, that stand in quotes of the author's."""
+    scanner = Scanner()
+    for literal, name, _, _ in _FORMATTER.parse(command):
+        scanner.read(literal)
+        if name is not None and scanner.quoting in (Quoting.SINGLE, Quoting.DOUBLE):
+            yield name
+
+
+def fill(
+    command: str, values: Mapping[str, str], *, position: Position, references: Mapping[str, str] = _NO_REFERENCES
+) -> str:
     """Put values into a command's placeholders: Python's format strings, with declared parameters for names.
 
     Args:
         command: The author's command, without `faults`.
         values: The declared parameters' values, unquoted.
         position: Where the command stands.
+        references: By the names of other declared parameters: environment variables that hold their values.
 
     Raises:
         ProjectInvalid: A width that is itself a parameter makes no sense.
-        ParameterInvalid: The values make the command too long.
+        ParameterInvalid: The values make the command too long, or a reference cannot stand where it would have to.
     """
-    return _filled(command, {name: shlex.quote(value) for name, value in values.items()}, position)
+    return _Filling({name: shlex.quote(value) for name, value in values.items()}, references, position).fill(command)
 
 
-def with_extras(command: str, extras: Mapping[str, str]) -> str:
+def with_extras(command: str, extras: Mapping[str, str], *, references: Mapping[str, str] = _NO_REFERENCES) -> str:
     """Append undeclared parameters as ``--key value``, both quoted.
 
     A command in a YAML block ends in a newline, behind which the parameters would be a command of their own. So white
     space at the end is dropped, unless a backslash gives it a meaning.
+
+    Args:
+        command: The command so far.
+        extras: The values by name, unquoted; those of references do not matter.
+        references: By name: environment variables that hold the values.
     """
     if extras:
         stripped = command.rstrip()
         escapes = len(stripped) - len(stripped.rstrip("\\"))
         command = command if escapes % 2 else stripped
-    result = " ".join([command, *(f"--{shlex.quote(key)} {shlex.quote(value)}" for key, value in extras.items())])
+    words = {key: f'"${references[key]}"' if key in references else shlex.quote(extras[key]) for key in extras}
+    result = " ".join([command, *(f"--{shlex.quote(key)} {word}" for key, word in words.items())])
     _measure(len(result.encode("utf-8", "surrogateescape")))
     return result
 
 
-def _filled(text: str, quoted: Mapping[str, str], position: Position) -> str:
-    parts: list[str] = []
-    length = 0
-    for literal, name, spec, conversion in _FORMATTER.parse(text):
-        field = "" if name is None else _field(name, spec or "", conversion, quoted, position)
-        parts += (literal, field)
-        length += len(literal) + len(field)
-        _measure(length)
-    return "".join(parts)
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """What is put into one command."""
+
+    quoted: Mapping[str, str]
+    references: Mapping[str, str]
+    position: Position
+
+    def fill(self, text: str) -> str:
+        parts: list[str] = []
+        length = 0
+        scanner = Scanner()
+        for literal, name, spec, conversion in _FORMATTER.parse(text):
+            scanner.read(literal)
+            field = ""
+            if name in self.references:
+                field = self._reference(name, scanner.quoting, formatted=bool(spec or conversion))
+            elif name is not None:
+                field = self._value(name, spec or "", conversion)
+            parts += (literal, field)
+            length += len(literal) + len(field)
+            _measure(length)
+        return "".join(parts)
+
+    def _value(self, name: str, spec: str, conversion: str | None) -> str:
+        value = self.quoted[name]
+        if conversion:
+            value = _FORMATTER.convert_field(value, conversion)
+        for _, inner, _, _ in _FORMATTER.parse(spec):
+            if inner in self.references:
+                raise _unusable(inner, f"it stands inside of {{{name}:…}}, and a width cannot be secret")
+        filled = self.fill(spec)
+        if filled != spec and (wrong := _misformatted(name, filled)):
+            raise self.position.invalid(wrong)
+        return format(value, filled)
+
+    def _reference(self, name: str, quoting: Quoting, *, formatted: bool) -> str:
+        if formatted:
+            raise _unusable(name, "a secret cannot be formatted")
+        match quoting:
+            case Quoting.NONE:
+                return f'"${self.references[name]}"'
+            case Quoting.DOUBLE:
+                return f"${{{self.references[name]}}}"
+            case Quoting.SINGLE:
+                raise _unusable(name, "single quotes around it would keep the shell from putting the value in")
+        raise _unusable(name, "it stands where it cannot be told what the shell would make of it")
 
 
-def _field(name: str, spec: str, conversion: str | None, quoted: Mapping[str, str], position: Position) -> str:
-    value = quoted[name]
-    if conversion:
-        value = _FORMATTER.convert_field(value, conversion)
-    filled = _filled(spec, quoted, position)
-    if filled != spec and (wrong := _misformatted(name, filled)):
-        raise position.invalid(wrong)
-    return format(value, filled)
+def _unusable(name: str, why: str) -> ParameterInvalid:
+    return ParameterInvalid(
+        f"Parameter {name!r} comes from a Secret, so its value reaches the command in an environment variable, but the "
+        f"entry point's command cannot use it as it is written: {why}. Write it as {{{name}}} without anything around "
+        "it, as a word of its own."
+    )
 
 
 def _misformatted(name: str, spec: str) -> str | None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import EntryPointNotFound, MlpError, ParameterInvalid
-from mlp.project.command import faults, fill, first_script, with_extras
+from mlp.project.command import faults, fill, first_script, in_quotes, with_extras
 from mlp.project.files import inside
 from mlp.project.parameters import Parameter, ResolvedParameter, missing, misspelt, read_parameter
 from mlp.project.problems import Problem
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["EntryPoint", "Filled", "is_script", "read_entry_point", "script"]
 
 _KEYS: Final = ("parameters", "command")
+_FREE_TEXTS: Final = ("string", "path", "uri")
 _SCRIPTS: Final = (".py", ".sh", ".R")
 
 
@@ -75,12 +76,27 @@ class EntryPoint:
             yield from faults(self.command, self.parameters, given=given, position=self.position)
 
     def warn(self, files: ProjectFiles, findings: Findings) -> None:
-        """Note what is probably a mistake, though something may put it right in time: a script that is not there."""
+        """Note what is probably a mistake: quotes around a placeholder, a script that is not there (yet)."""
+        if self.position is None:
+            return
+        if not any(faults(self.command, self.parameters, given=(), position=self.position)):
+            self._warn_of_quotes(findings, self.position)
         name = first_script(self.command)
-        if self.position is None or name is None or name.startswith("/") or files.has(inside(name) or name):
+        if name is None or name.startswith("/") or files.has(inside(name) or name):
             return
         advice = did_you_mean(name, filter(is_script, files.root()))
         self.position.warn(f"the command runs {name}, and the project has no such file.{advice}", findings)
+
+    def _warn_of_quotes(self, findings: Findings, position: Position) -> None:
+        for name in dict.fromkeys(in_quotes(self.command)):
+            # Numbers and booleans need no quotes, so they get none.
+            if self.parameters[name].type in _FREE_TEXTS:
+                position.warn(
+                    f"the command puts {{{name}}} into quotes. Values are quoted when they are put in, so with these "
+                    "around it a value with a blank falls apart, and one with a quote can run as a command. "
+                    f"Write {{{name}}} without quotes.",
+                    findings,
+                )
 
     def objections(self, given: Mapping[str, str | None], *, places: Places) -> Iterator[Problem]:
         """What is wrong with a call, and for the caller to put right.
@@ -105,8 +121,21 @@ class EntryPoint:
         for warning in misspelt(extras, self.parameters):
             yield Problem(warning, "warning")
 
-    def fill(self, given: Mapping[str, str], *, places: Places, validate: bool) -> Filled:
+    def fill(
+        self,
+        given: Mapping[str, str],
+        *,
+        places: Places,
+        validate: bool,
+        references: Mapping[str, str] = MappingProxyType({}),
+    ) -> Filled:
         """Form the command for these parameters.
+
+        Args:
+            given: The values by name.
+            places: What paths and URIs mean where the command will run.
+            validate: Whether values have to fit their types.
+            references: For those of the values that are secret: by name, the environment variable that holds it.
 
         Raises:
             ProjectInvalid: The entry point is at fault.
@@ -120,7 +149,9 @@ class EntryPoint:
         if absent := self._absent(given):
             raise missing(absent, extra=extras)
         declared = [
-            parameter.resolve(given.get(name), places=places, validate=validate)
+            parameter.refer(given[name], references[name], validate=validate)
+            if name in references
+            else parameter.resolve(given.get(name), places=places, validate=validate)
             for name, parameter in self.parameters.items()
         ]
         for name, value in extras.items():
@@ -128,14 +159,11 @@ class EntryPoint:
                 raise wrong
         command = self.command
         if self.position is not None:
-            values = {parameter.name: parameter.value for parameter in declared}
-            command = fill(command, values, position=self.position)
+            values = {each.name: each.value for each in declared if each.reference is None}
+            command = fill(command, values, position=self.position, references=references)
         return Filled(
-            command=with_extras(command, extras),
-            parameters=(
-                *declared,
-                *(ResolvedParameter(name, "string", value, value, "Extra") for name, value in extras.items()),
-            ),
+            command=with_extras(command, extras, references=references),
+            parameters=(*declared, *(_extra(name, value, references.get(name)) for name, value in extras.items())),
             warnings=misspelt(extras, self.parameters),
         )
 
@@ -205,6 +233,11 @@ def _unpassable(name: str, value: str) -> ParameterInvalid | None:
     if name and "\0" not in name + value:
         return None
     return ParameterInvalid(f"Parameter {name!r} has no name, or contains a NUL character.")
+
+
+def _extra(name: str, value: str, reference: str | None) -> ResolvedParameter:
+    shown = value if reference is None else ""
+    return ResolvedParameter(name, "string", shown, shown, "Extra", reference)
 
 
 def is_script(path: str) -> bool:

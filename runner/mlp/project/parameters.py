@@ -56,6 +56,8 @@ class ResolvedParameter:
         raw: The text that was given, or the default's.
         value: The text that stands in the command, before it is quoted.
         source: Whether it was given for a declared parameter, is a default, or was given without being declared.
+        reference: The environment variable that holds the value of a secret, which stands nowhere else: ``raw`` and
+            ``value`` are empty then.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ResolvedParameter:
     raw: str
     value: str
     source: Literal["Spec", "Default", "Extra"]
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,33 @@ class Parameter:
             )
         value = self._place(raw, places, default=given is None)
         return ResolvedParameter(self.name, self.type, raw, value, "Default" if given is None else "Spec")
+
+    def refer(self, given: str, reference: str, *, validate: bool) -> ResolvedParameter:
+        """Check a secret value, of which nothing is shown, and let a reference stand for it.
+
+        Args:
+            given: The value.
+            reference: The environment variable that holds it where the command runs.
+            validate: Whether it must fit the type.
+
+        Raises:
+            ParameterInvalid: The value does not fit, or no secret can be of this type.
+        """
+        if self.type == "path":
+            raise ParameterInvalid(
+                f"Parameter {self.name!r} is of type path, whose values cannot come from a Secret: they are looked up "
+                "and downloaded, and shown. Give the path as a value; credentials for a download belong into "
+                "spec.data.secretRef."
+            )
+        wrong = "which contains a NUL character" if "\0" in given else _misfit(self.type, given) if validate else None
+        if self.type == "uri" and not _SCHEME.match(given) and not given.startswith("/"):
+            wrong = "which is not a URI with a scheme, such as https://host/path"
+        if wrong is not None:
+            raise ParameterInvalid(
+                f"Parameter {self.name!r} got a value from a Secret, {wrong}. "
+                f"Its type is {self.type} ({self.type_position})."
+            )
+        return ResolvedParameter(self.name, self.type, "", "", "Spec", reference)
 
     def _place(self, raw: str, places: Places, *, default: bool) -> str:
         if self.type == "path":

@@ -134,6 +134,7 @@ class Project:
         places: Places,
         shell: str = "bash",
         validate: bool = True,
+        references: Mapping[str, str] = MappingProxyType({}),
     ) -> Invocation:
         """Decide what is executed when this entry point is called with these parameters.
 
@@ -144,6 +145,8 @@ class Project:
             places: What paths and URIs mean where the command will run.
             shell: The program for .sh files that are entry points.
             validate: Whether values have to fit their types.
+            references: For those of the parameters that are secret: by name, the environment variable that will hold
+                the value. Such a value is checked; in what is returned, the reference stands in its place.
 
         Raises:
             EntryPointNotFound: The project has no such entry point.
@@ -152,7 +155,7 @@ class Project:
             ProjectInvalid: The entry point's declaration is at fault.
         """
         found = self._entry_point(entry_point, files, shell)
-        filled = found.fill(parameters, places=places, validate=validate)
+        filled = found.fill(parameters, places=places, validate=validate, references=references)
         return Invocation(
             project_name=self.name,
             entry_point=entry_point,

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from mlp.backends.local.downloads import Downloads, directory_name
+from mlp.backends.local.downloads import Downloads
+from mlp.data import directory_name
 
 
 @pytest.mark.parametrize("name", ["data", "train.csv", "a-b_c", "0"])

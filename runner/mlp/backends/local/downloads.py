@@ -7,24 +7,22 @@ side with the building of the environment.
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlp.backends.local.progress import Progress
-from mlp.data import destination, download, is_remote
+from mlp.data import destination, directory_name, download, is_remote
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
     from contextlib import ExitStack
 
-__all__ = ["Downloads", "directory_name"]
+__all__ = ["Downloads"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,13 +99,6 @@ class Downloads:
                 self._directory,
             )
         return self._directory
-
-
-def directory_name(parameter: str) -> str:
-    """A name for the directory of a parameter's data: the parameter's own, unless that could lead elsewhere."""
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", parameter):
-        return parameter
-    return f"parameter-{sha256(parameter.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 def _remove_if_empty(directory: Path) -> None:
