@@ -25,7 +25,7 @@ from tests.cluster.holding import InUseError, hold, remove
 from tests.cluster.layout import COVERED, REPOSITORY, SERVICE_IPS, Kind, Layout, Running
 from tests.cluster.lifeline import enter
 from tests.cluster.packages import Missing
-from tests.cluster.starting import forward
+from tests.cluster.starting import forward, publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +102,14 @@ class Cluster:
     def forward(self, ip: str, port: int) -> int:
         """A port of 127.0.0.1 that leads to a port in the cluster's network."""
         raise Missing(f"{ip}:{port} cannot be reached in a cluster that is not the suite's own")
+
+    def publish(self, local: int) -> str:
+        """Let pods reach a server of this machine; where they find it, as HOST:PORT."""
+        raise Missing(f"port {local} of 127.0.0.1 cannot be reached by pods of a cluster that is not the suite's own")
+
+    def mount_memory(self, directory: Path, options: str) -> None:
+        """A file system of its own in a directory of the node."""
+        raise Missing(f"{directory} ({options}): nothing can be mounted on a node that is not the suite's own")
 
 
 class OwnCluster(Cluster):
@@ -190,6 +198,19 @@ class OwnCluster(Cluster):
         process, local = forward(self._box(), ip, port)
         self._forwarders.append(process)
         return local
+
+    def publish(self, local: int) -> str:
+        """Let pods reach a server that listens on a port of 127.0.0.1; where they find it, as HOST:PORT."""
+        process, port = publish(self._box(), SERVICE_IPS[1], local=local)
+        self._forwarders.append(process)
+        return f"{SERVICE_IPS[1]}:{port}"
+
+    def mount_memory(self, directory: Path, options: str) -> None:
+        """Mount a tmpfs with these options on a directory, as the node and its pods see it, until the cluster stops."""
+        mount = ["nsenter", f"--mount=/proc/{self._box()}/ns/mnt", "--", "mount", "-t", "tmpfs", "-o", options]
+        done = subprocess.run([*mount, "tmpfs", str(directory)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ClusterError(f"nothing can be mounted on {directory}: {done.stderr.strip()}")
 
     def release(self) -> None:
         """End the servers and forwarders that this object has started; the cluster stays."""

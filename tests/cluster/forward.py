@@ -1,6 +1,8 @@
-"""`python -m tests.cluster.forward PID IP PORT LISTEN`: a port of 127.0.0.1 that leads into a test cluster's network.
+"""`python -m tests.cluster.forward PID IP PORT into|out-of LOCAL`: a way between this machine and a cluster's network.
 
-Prints the port it listens on (LISTEN, or a free one for 0) and ends when its standard input does.
+`into`: LOCAL (a free port for 0) of 127.0.0.1 leads to IP:PORT there. `out-of`: IP:PORT there (a free port for 0)
+leads to LOCAL of 127.0.0.1 here, so that pods reach servers that know nothing of clusters. Prints the port it listens
+on and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 
 from tests.cluster.lifeline import end_with_owner, enter
 
@@ -45,12 +48,27 @@ async def serve(listener: socket.socket, ip: str, port: int) -> None:
         await ended.wait()
 
 
-def main(pid: int, ip: str, port: int, listen: int) -> None:
+def into(pid: int, ip: str, port: int, local: int) -> None:
     """Listen here, then go there: a socket belongs to the namespace it was made in."""
-    with socket.create_server(("127.0.0.1", listen), backlog=512) as listener:
+    with socket.create_server(("127.0.0.1", local), backlog=512) as listener:
         enter(pid, "net")
         asyncio.run(serve(listener, ip, port))
 
 
+def out_of(pid: int, ip: str, port: int, local: int) -> None:
+    """Listen there, and stay here."""
+    listeners = []
+
+    def listen() -> None:  # in a thread of its own: entering a namespace has no way back
+        enter(pid, "net")
+        listeners.append(socket.create_server((ip, port), backlog=512))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    with listeners[0] as listener:
+        asyncio.run(serve(listener, "127.0.0.1", local))
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    {"into": into, "out-of": out_of}[sys.argv[4]](int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[5]))

@@ -101,8 +101,23 @@ def prepare(layout: Layout, *, server: str) -> None:
 
 def forward(box: int, ip: str, port: int, *, listen: int = 0) -> tuple[subprocess.Popen[str], int]:
     """Start a forwarder into a node's network: the process, which ends when its standard input does, and its port."""
+    process, listening = _forwarder(box, ip, port, "into", listen)
+    if listening is None:
+        raise RuntimeError(f"port {listen} of 127.0.0.1 cannot be forwarded to {ip}:{port}; is it taken?")
+    return process, listening
+
+
+def publish(box: int, ip: str, *, local: int) -> tuple[subprocess.Popen[str], int]:
+    """Start a forwarder out of a node's network: the process, which ends when its standard input does, and its port."""
+    process, listening = _forwarder(box, ip, 0, "out-of", local)
+    if listening is None:
+        raise RuntimeError(f"no port of the cluster's {ip} can lead to port {local} of 127.0.0.1")
+    return process, listening
+
+
+def _forwarder(box: int, ip: str, port: int, direction: str, local: int) -> tuple[subprocess.Popen[str], int | None]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.cluster.forward", str(box), ip, str(port), str(listen)],
+        [sys.executable, "-m", "tests.cluster.forward", str(box), ip, str(port), direction, str(local)],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -112,7 +127,7 @@ def forward(box: int, ip: str, port: int, *, listen: int = 0) -> tuple[subproces
     line = process.stdout.readline()
     if not line:
         process.communicate()
-        raise RuntimeError(f"port {listen} of 127.0.0.1 cannot be forwarded to {ip}:{port}; is it taken?")
+        return process, None
     return process, int(line)
 
 

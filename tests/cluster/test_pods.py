@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.cluster import ClusterError
 from tests.cluster.layout import NODE_IP, PAUSE_IMAGE, POD_RANGE, SERVICE_IPS
+from tests.servers.package_server import serving
 
 PAUSE = PAUSE_IMAGE
 SERVER = Path(__file__).with_name("answering.py")
@@ -72,6 +74,25 @@ def test_this_machine_reaches_such_a_server_through_a_port_of_its_own(cluster):
     local = cluster.forward(ip, 8000)
     with urllib.request.urlopen(f"http://127.0.0.1:{local}", timeout=10) as answer:
         assert answer.read() == f"hello {ip}".encode()
+
+
+def test_pods_reach_a_server_of_this_machine_that_is_published(cluster, tmp_path):
+    (tmp_path / "file").write_text("from here")
+    with serving(tmp_path) as server:
+        host, _, port = cluster.publish(server.server_address[1]).rpartition(":")
+        assert cluster.takes_connections(host, int(port))
+        # There and back again.
+        with urllib.request.urlopen(f"http://127.0.0.1:{cluster.forward(host, int(port))}/file", timeout=60) as answer:
+            assert answer.read() == b"from here"
+
+
+def test_a_small_file_system_is_seen_by_the_node_alone(cluster, tmp_path):
+    cluster.mount_memory(tmp_path, "size=256k,mode=755")
+    write = f"head -c 1000000 /dev/zero >{tmp_path}/file"
+    node = ["nsenter", f"--mount=/proc/{cluster.running.box}/ns/mnt", "--", "sh", "-c", write]
+    done = subprocess.run(node, capture_output=True, text=True, check=False)
+    assert "No space left" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_server_that_does_not_start_says_why(cluster):

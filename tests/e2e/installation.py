@@ -17,7 +17,7 @@ from tests.cluster import SERVICE_IPS, Cluster, ClusterError, Server
 from tests.images import OPERATOR, RUNNER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 SYSTEM: Final = "mlp-system"
@@ -203,22 +203,30 @@ class Workspace:
             f"--from-literal=password={password or self.host.password}",
         )
 
+    def give_secret(self, name: str, values: dict[str, str]) -> None:
+        """Create or change a Secret."""
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(secret))
+
     def manifest(
         self,
         name: str,
         repository: str,
         *,
-        parameters: dict[str, str] | None = None,
+        parameters: Mapping[str, str | dict[str, Any]] | None = None,
         secret: str | None = "git-creds",
         version: str | None = "main",
         entry_point: str | None = None,
         subdirectory: str | None = None,
         **spec: Any,
     ) -> dict[str, Any]:
-        """A ProjectRun."""
+        """A ProjectRun. A parameter that is no text is what its ``valueFrom`` has to hold."""
         project = {"uri": self.host.url(repository), "version": version, "entryPoint": entry_point}
         project |= {"subdirectory": subdirectory, "authSecretRef": {"name": secret} if secret else None}
-        listed = [{"name": key, "value": value} for key, value in (parameters or {}).items()]
+        listed = [
+            {"name": key, ("value" if isinstance(value, str) else "valueFrom"): value}
+            for key, value in (parameters or {}).items()
+        ]
         return {
             "apiVersion": "mlp.dev/v1alpha1",
             "kind": "ProjectRun",
@@ -256,6 +264,39 @@ class Workspace:
 
         run: dict[str, Any] = wait_until(f"{name} ends ({phases})", ended, seconds=seconds)
         return run
+
+    def await_condition(self, name: str, kind: str, *reasons: str, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait until a condition of a run has one of these reasons; the run."""
+
+        def told() -> dict[str, Any] | None:
+            run = self.run(name)
+            return run if condition(run, kind).get("reason") in reasons else None
+
+        run: dict[str, Any] = wait_until(f"{name} tells {kind} {reasons}", told, seconds=seconds)
+        return run
+
+    def await_phase(self, name: str, phase: str, *, seconds: float = 90.0) -> dict[str, Any]:
+        """Wait until a run is in a phase; the run."""
+
+        def there() -> dict[str, Any] | None:
+            run = self.run(name)
+            return run if run["status"].get("phase") == phase else None
+
+        run: dict[str, Any] = wait_until(f"{name} is {phase}", there, seconds=seconds)
+        return run
+
+    def patch(self, name: str, **spec: Any) -> None:
+        """Change fields of a run's spec."""
+        self.kubectl("patch", "projectrun", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def pod(self, name: str) -> str:
+        """The name of a run's pod."""
+        found: str = self.run(name)["status"]["kubernetes"]["podName"]
+        return found
+
+    def said(self, name: str, container: str = "main") -> str:
+        """What a container of a run's pod has said."""
+        return self.kubectl("logs", self.pod(name), "-c", container)
 
     def events(self, name: str) -> list[str]:
         """Reasons of the events about a run, oldest first."""

@@ -1,14 +1,26 @@
-"""Wheels made on the spot, and the pages of a package index (PEP 503) for them: plain files, to be served or found."""
+"""Wheels made on the spot, and the pages of a package index (PEP 503) for them: plain files, to be served or found.
+
+`wheel` makes one of a few lines of text. `repacked` makes one of a package that is installed beside the tests, so that
+real packages, with all that they depend on, can be had where no package index can be reached.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import zipfile
+from importlib import metadata
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+INSTALLERS = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
+"""What an installer adds to a package's information."""
 
 
 def wheel(directory: Path, name: str, version: str = "1.0", *, requires=(), modules=None, scripts=None) -> Path:
@@ -33,6 +45,43 @@ def wheel(directory: Path, name: str, version: str = "1.0", *, requires=(), modu
     return file
 
 
+def repacked(directory: Path, name: str) -> Path:
+    """The wheel of an installed package, for the Python that runs the tests. Its scripts are left out."""
+    installed = metadata.distribution(name)
+    files: dict[str, bytes] = {}
+    for file in installed.files or ():
+        outside = file.parts[0] == ".." or "__pycache__" in file.parts
+        if not outside and not (file.parts[0].endswith(".dist-info") and file.name in INSTALLERS):
+            files[file.as_posix()] = file.locate().read_bytes()
+    info = next(path for path in files if path.endswith(".dist-info/METADATA")).partition("/")[0]
+    tags = re.findall(r"^Tag: (\S+)-(\S+)-(\S+)$", files[f"{info}/WHEEL"].decode(), re.MULTILINE)
+    tag = "-".join(".".join(dict.fromkeys(each)) for each in zip(*tags, strict=True))
+    record = "".join(f"{path},{_digest(data)},{len(data)}\n" for path, data in files.items())
+    directory.mkdir(parents=True, exist_ok=True)
+    file_name = directory / f"{info.removesuffix('.dist-info')}-{tag}.whl"
+    with zipfile.ZipFile(file_name, "w") as archive:
+        for path, data in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n".encode()}.items():
+            archive.writestr(path, data)
+    return file_name
+
+
+def needed_by(name: str) -> Iterator[str]:
+    """An installed package and all that it depends on."""
+    found, left = {}, [name]
+    while left:
+        installed = metadata.distribution(left.pop())
+        if (canonical := _canonical(installed.name)) in found:
+            continue
+        found[canonical] = True
+        yield canonical
+        wanted = map(Requirement, installed.requires or ())
+        left += [each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _digest(data: bytes) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
@@ -47,11 +96,19 @@ class Index:
     def add(self, name: str, version: str = "1.0", **content) -> Path:
         """Publish a wheel."""
         file = wheel(self.root / "files", name, version, **content)
+        self._write_page(name, sorted((self.root / "files").glob(f"{name}-*.whl")))
+        return file
+
+    def add_installed(self, name: str) -> None:
+        """Publish an installed package and all that it depends on."""
+        for each in needed_by(name):
+            self._write_page(each, [repacked(self.root / "files", each)])
+
+    def _write_page(self, name: str, files: list[Path]) -> None:
         page = self.root / "simple" / name.replace("_", "-")
         page.mkdir(exist_ok=True)
-        links = (self._link(each) for each in sorted((self.root / "files").glob(f"{name}-*.whl")))
+        links = map(self._link, files)
         (page / "index.html").write_text(f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>")
-        return file
 
     def _link(self, file: Path) -> str:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
