@@ -24,6 +24,9 @@
     │   │   ├── EnvironmentInvalid     the environment file cannot be understood
     │   │   ├── EnvironmentUnsolvable  no such package, or no versions that fit together
     │   │   ├── EnvironmentUnavailable a channel or an index does not answer, or wants credentials
+    │   │   ├── VolumeFull             temporary: no room where environments are kept
+    │   │   ├── VolumeWithoutLocks     two runs there could build one environment at once
+    │   │   ├── VolumeNotWritable      environments are kept where nothing can be written
     │   │   └── EngineUnavailable      there is no container engine for docker_env
     │   ├── TrackingError
     │   │   ├── TrackingNotFound       no such experiment or run
@@ -82,6 +85,9 @@ __all__ = [
     "TrackingNotFound",
     "TrackingUnavailable",
     "UsageError",
+    "VolumeFull",
+    "VolumeNotWritable",
+    "VolumeWithoutLocks",
     "WaitTimedOut",
 ]
 
@@ -263,6 +269,26 @@ class EnvironmentUnavailable(PreparationError):
     """A channel or an index could not be read."""
 
     reason = "EnvironmentUnavailable"
+
+
+class VolumeFull(PreparationError):
+    """There is no room left where environments are kept. Other runs' environments may go meanwhile."""
+
+    reason = "VolumeFull"
+    exit_code = 75
+    temporary = True
+
+
+class VolumeWithoutLocks(PreparationError):
+    """The file system that environments are kept on has no locks, so that two runs could build one at once."""
+
+    reason = "VolumeWithoutLocks"
+
+
+class VolumeNotWritable(PreparationError):
+    """Environments are kept where nothing can be written."""
+
+    reason = "VolumeNotWritable"
 
 
 class EngineUnavailable(PreparationError):

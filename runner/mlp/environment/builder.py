@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mlp.environment.credentials import Secrets
 from mlp.environment.order import Order
+from mlp.environment.volume import refusal
 from mlp.errors import MlpError, PreparationError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def main() -> NoReturn:
     """Build what the order asks for, and end the process."""
     voice = _Voice()
     status = 1
+    order = None
     try:
         order = _order(int(sys.argv[1]))
         voice.secrets = order.secrets
@@ -58,7 +60,9 @@ def main() -> NoReturn:
         voice(type(error).__name__, str(error))
     except OSError as error:
         where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        voice(PreparationError.__name__, f"The environment could not be built: {where}{error.strerror or error}.")
+        refused = refusal(error, order.layout.root) if order is not None else None
+        raised = refused or PreparationError(f"The environment could not be built: {where}{error.strerror or error}.")
+        voice(type(raised).__name__, str(raised))
     except Exception:  # noqa: BLE001 -- its text is all that anybody will ever see of it
         voice(PreparationError.__name__, f"The environment could not be built.\n{traceback.format_exc()}")
     finally:

@@ -13,11 +13,12 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlp.environment import locks
 from mlp.environment.layout import Layout
 from mlp.environment.settings import default_root
+from mlp.environment.uses import forget, mark, uses
 from mlp.errors import PreparationError
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
     from mlp.environment.collection import Collected, Kept
     from mlp.environment.specification import Specification
+    from mlp.environment.uses import Use
 
-__all__ = ["BuiltEnvironment", "EnvironmentCache"]
+__all__ = ["MARKS_TRUSTED_FOR", "BuiltEnvironment", "EnvironmentCache"]
+
+MARKS_TRUSTED_FOR: Final = 7 * 86400.0
+"""Seconds for which a mark counts where nobody can ask whether its pod has ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +115,9 @@ class EnvironmentCache:
             EnvironmentUnsolvable: A package does not exist, or no versions fit together.
             EnvironmentUnavailable: A channel or an index does not answer, or wants credentials.
             EnvironmentInvalid: A line of the file means nothing to the tool that installs it.
+            VolumeFull: There is no room left.
+            VolumeNotWritable: Nothing can be written there.
+            VolumeWithoutLocks: The file system cannot keep two builders apart.
             PreparationError: It could not be built for another reason.
             RunCancelled: `cancelled` was set.
         """
@@ -156,22 +164,56 @@ class EnvironmentCache:
         keep: int | None = None,
         max_size: int | None = None,
         in_use: Collection[str] = (),
+        ended: Collection[Use] = (),
+        trusted_for: float | None = MARKS_TRUSTED_FOR,
         dry_run: bool = False,
     ) -> Collected:
         """Delete environments, the least recently used first, and packages that no environment needs any more.
 
-        What is being built, held or used meanwhile stays.
+        What is being built, held, used meanwhile or marked as used stays.
 
         Args:
             unused_for: Delete what was not used for so many seconds.
             keep: Delete all but so many.
             max_size: Delete until no more than so many bytes are left.
             in_use: Hashes to leave alone, whatever else is said.
+            ended: Marks of those who have ended; they go, too.
+            trusted_for: For how many seconds a mark counts that nobody can ask about; None: until it has ended.
             dry_run: Only tell what would be deleted.
         """
-        from mlp.environment.collection import collect  # noqa: PLC0415 -- a run needs none of it
+        from mlp.environment.collection import Marks, collect  # noqa: PLC0415 -- a run needs none of it
 
-        return collect(self.layout, unused_for=unused_for, keep=keep, max_size=max_size, in_use=in_use, dry_run=dry_run)
+        return collect(
+            self.layout,
+            unused_for=unused_for,
+            keep=keep,
+            max_size=max_size,
+            marks=Marks(self.layout, in_use, ended, trusted_for),
+            dry_run=dry_run,
+        )
+
+    def mark(self, name: str, *, identifier: str, holder: str) -> Use:
+        """Note that somebody uses an environment for whom no lock can be held: see `mlp.environment.uses`.
+
+        Has to be done before the environment is asked for.
+
+        Args:
+            name: The environment's hash.
+            identifier: Who uses it; nobody else has that ID, ever.
+            holder: The same for those who ask whether it has ended.
+
+        Raises:
+            PreparationError: The mark cannot be written.
+        """
+        return mark(self.layout, name, identifier=identifier, holder=holder)
+
+    def uses(self) -> tuple[Use, ...]:
+        """All such marks."""
+        return tuple(uses(self.layout))
+
+    def forget(self, ended: Collection[Use]) -> None:
+        """Remove marks of those who have ended."""
+        forget(self.layout, ended)
 
     def _found(self, name: str, *, built: bool) -> BuiltEnvironment | None:
         # In this order: a collector that comes between the two sees that the environment is wanted.

@@ -1,6 +1,7 @@
 """What is in a cache of environments, and what may go: the least recently used first, never what somebody is busy with.
 
-Last use is the time of a lock file's last change. An environment is taken away under its lock, by a rename, so that it
+Last use is the time of a lock file's last change; who uses an environment without holding its lock has left a mark
+(mlp.environment.uses). An environment is taken away under its lock, by a rename, so that it
 is there as a whole or not at all. Its files share their blocks with the package caches, which is why those are
 collected too: a package that no environment links to any more.
 """
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from mlp.environment import locks
 from mlp.environment.extras import find_uv
+from mlp.environment.uses import forget, uses_of
 from mlp.errors import PreparationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from mlp.environment.layout import Layout
+    from mlp.environment.uses import Use
 
-__all__ = ["Collected", "Kept", "collect", "survey"]
+__all__ = ["Collected", "Kept", "Marks", "collect", "survey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,31 @@ class Collected:
     busy: tuple[Kept, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What marks say of environments.
+
+    Attributes:
+        layout: Where they lie.
+        in_use: Hashes that count as used without a mark.
+        ended: Marks that mean nothing any more.
+        trusted_for: Seconds for which all others count; None: for ever.
+    """
+
+    layout: Layout
+    in_use: Collection[str] = ()
+    ended: Collection[Use] = ()
+    trusted_for: float | None = None
+
+    def hold(self, name: str) -> bool:
+        """Whether somebody uses the environment, as far as can be known now."""
+        return name in self.in_use or any(self._counts(use) for use in uses_of(self.layout, name))
+
+    def _counts(self, use: Use) -> bool:
+        over = self.trusted_for is not None and time.time() - use.since > self.trusted_for
+        return not over and use not in self.ended
+
+
 def survey(layout: Layout) -> list[Kept]:
     """Everything in the cache, the most recently used first."""
     found = [_kept(layout, name) for name in layout.names()]
@@ -91,7 +119,7 @@ def collect(
     unused_for: float | None,
     keep: int | None,
     max_size: int | None,
-    in_use: Collection[str],
+    marks: Marks,
     dry_run: bool,
 ) -> Collected:
     """Remove environments and packages; see `mlp.environment.cache.EnvironmentCache.prune`."""
@@ -99,11 +127,10 @@ def collect(
     gone: list[Kept] = []
     busy: list[Kept] = []
     for kept in _superfluous(layout, now, unused_for=unused_for, keep=keep, max_size=max_size):
-        if kept.hash in in_use:
-            continue
-        (gone if _take_away(layout, kept, dry_run=dry_run) else busy).append(kept)
+        (gone if _take_away(layout, kept, marks, dry_run=dry_run) else busy).append(kept)
     packages: list[str] = []
     if not dry_run:
+        forget(layout, marks.ended)
         _empty(layout.trash)
         _forget_builds(layout)
         packages = list(_collect_conda_packages(layout.caches / "pkgs", older_than=now - (unused_for or 0.0)))
@@ -130,18 +157,18 @@ def _superfluous(
     yield from reversed(chosen)
 
 
-def _take_away(layout: Layout, kept: Kept, *, dry_run: bool) -> bool:
+def _take_away(layout: Layout, kept: Kept, marks: Marks, *, dry_run: bool) -> bool:
     lock = layout.lock(kept.hash)
     with locks.try_exclusive(lock) as descriptor:
         if descriptor is None:
             return False
-        if kept.whole and _changed(lock) > kept.used:
+        if marks.hold(kept.hash) or (kept.whole and _changed(lock) > kept.used):
             return False
         if dry_run:
             return True
         away = layout.move_away(kept.hash)
         # A run that asked at this very moment has found it whole, and noted its wish before it looked.
-        if away and kept.whole and _changed(lock) > kept.used:
+        if away and kept.whole and (marks.hold(kept.hash) or _changed(lock) > kept.used):
             away.rename(layout.prefix(kept.hash))
             return False
     if away:

@@ -18,6 +18,7 @@ from mlp.environment.diagnosis import unreadable_channel
 from mlp.environment.extras import missing
 from mlp.environment.package_cache import layers
 from mlp.environment.settings import subdir
+from mlp.environment.volume import refusal_in
 from mlp.errors import EnvironmentUnsolvable, PreparationError
 
 try:
@@ -171,6 +172,8 @@ class _Reporter:
 
 
 def _not_installed(order: Order, said: str) -> PreparationError:
+    if refused := refusal_in(said, order.layout.root):
+        return refused
     if "failed to fetch" in said.lower() or "error sending request" in said.lower() or "http status" in said.lower():
         return unreadable_channel(order, said)
     return PreparationError(f"Installing the conda packages of {order.file} failed.\n{order.secrets.mask(said)}")

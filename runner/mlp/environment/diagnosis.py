@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from mlp.environment.volume import refusal_in
 from mlp.errors import EnvironmentInvalid, EnvironmentUnavailable, EnvironmentUnsolvable, PreparationError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def explain(order: Order, said: str, lines: Sequence[str] = ()) -> PreparationEr
     """
     kept = [line for line in said.splitlines() if not STEPS.match(line.strip()) and not _NOT_WORTH_SAYING.match(line)]
     text = order.secrets.mask("\n".join(kept)).strip().removeprefix("error: ")
+    if refused := refusal_in(text, order.layout.root):
+        return refused
     if _DENIED.search(text):
         return EnvironmentUnavailable(
             f"A package index refuses to serve what {order.file} asks for. Put credentials that it accepts into its "
@@ -80,9 +83,12 @@ def _malformed_line(text: str, lines: Sequence[str]) -> str | None:
     return None
 
 
-def unreadable_channel(order: Order, said: str) -> EnvironmentUnavailable:
+def unreadable_channel(order: Order, said: str) -> PreparationError:
     """The error that says why a channel could not be read."""
     text = order.secrets.mask(said).strip()
+    # What is read of a channel is written down.
+    if refused := refusal_in(text, order.layout.root):
+        return refused
     advice = ""
     if _DENIED.search(text):
         advice = (

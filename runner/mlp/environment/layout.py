@@ -14,6 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.environment.volume import refusal
 from mlp.errors import PreparationError
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Layout:
     def caches(self) -> Path:
         """The package caches: pkgs and repodata are rattler's, uv is uv's."""
         return self.root / ".cache"
+
+    def uses(self, name: str) -> Path:
+        """The marks of those who use an environment: see `mlp.environment.uses`."""
+        return self.root / ".uses" / name
 
     @property
     def trash(self) -> Path:
@@ -103,7 +108,7 @@ class Layout:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise PreparationError(
+            raise refusal(error, self.root) or PreparationError(
                 f"The environment {self.prefix(name)} cannot be removed: {error.strerror}."
             ) from None
         return away

@@ -7,7 +7,6 @@ lock file's last change says when the environment was last used. Lock files are 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import threading
@@ -15,7 +14,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from mlp.errors import PreparationError, RunCancelled
+from mlp.environment.volume import NO_LOCKS, not_writable, refusal, without_locks
+from mlp.errors import RunCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["exclusive", "shared", "touch", "try_exclusive"]
 
-_NO_LOCKS: Final = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
 
@@ -42,7 +41,9 @@ def exclusive(file: Path, *, waiting: Callable[[], None], cancelled: threading.E
 
     Raises:
         RunCancelled: `cancelled` was set while waiting.
-        PreparationError: The file system has no locks, or the file cannot be made.
+        VolumeWithoutLocks: The file system has none.
+        VolumeFull: There is no room for the file.
+        VolumeNotWritable: The file cannot be made.
     """
     descriptor = _open(file)
     halted = cancelled or threading.Event()
@@ -98,14 +99,12 @@ def touch(file: Path) -> None:
 
 
 def _open(file: Path) -> int:
+    root = file.parent.parent
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise PreparationError(
-            f"Environments are kept in {file.parent.parent}, where nothing can be written: {error.strerror}. Set "
-            "MLP_ENV_ROOT to a directory that can."
-        ) from None
+        raise refusal(error, root) or not_writable(root, f"{error.strerror}") from None
 
 
 def _try(descriptor: int, kind: int, file: Path) -> bool:
@@ -114,11 +113,7 @@ def _try(descriptor: int, kind: int, file: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
-        raise PreparationError(
-            f"The file system of {file.parent.parent} has no locks (flock: {error.strerror}), without which two runs "
-            "may build one environment at once. Set MLP_ENV_ROOT to a directory on a local disk, or on a volume with "
-            "locks such as NFS 4 or CephFS."
-        ) from None
+        raise without_locks(file.parent.parent, f"{error.strerror}") from None
     return True
