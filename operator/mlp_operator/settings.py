@@ -48,6 +48,18 @@ class Settings:
     resolve_timeout: float = 60.0
     """How long one look-up of a project may take before it counts as unavailable."""
 
+    tracking_uri: str = ""
+    """The MLflow server of runs that name none, as pods reach it. Empty: such runs are not recorded."""
+
+    tracking_secret: str = ""
+    """The name of the Secret with its credentials, in each run's namespace."""
+
+    trackers: int = 8
+    """Runs that are written to MLflow servers at the same time."""
+
+    tracking_timeout: float = 10.0
+    """How long one such write may take."""
+
     resync_period: float = 300.0
     """How often a full list replaces the cache and checks that the watches deliver."""
 
@@ -87,10 +99,10 @@ class Settings:
         return cls(**values)
 
 
-_AT_LEAST_ONE: Final = ("workers", "resolvers")
+_AT_LEAST_ONE: Final = ("workers", "resolvers", "trackers")
 _PROTOCOLS: Final = ("https", "ssh", "http", "file")
 _LAST_PORT: Final = 65535
-_MORE_THAN_NOTHING: Final = ("resolve_timeout", "resync_period", "watch_grace", "request_timeout")
+_MORE_THAN_NOTHING: Final = ("resolve_timeout", "tracking_timeout", "resync_period", "watch_grace", "request_timeout")
 _CHOICES: Final = {
     "runner_image_pull_policy": ("Always", "IfNotPresent", "Never"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),

@@ -37,6 +37,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.tracking_requests = Counter(
+            "mlp_tracking_requests",
+            "What MLflow servers were told about runs, by how that ended.",
+            ["operation", "result"],
+            registry=self.registry,
+        )
         self.last_event = Gauge(
             "mlp_watch_last_event_timestamp_seconds",
             "When the watch of a kind last delivered something.",

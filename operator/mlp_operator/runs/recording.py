@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mlp.resources import Phase
+from mlp.resources import names as places
+from mlp.source import Resolution, redact, repository_provenance
+from mlp.tracking import names, project_tags
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from mlp.resources import ProjectRun
+    from mlp.resources.plan import Plan, PlannedSource
 
-__all__ = ["TrackedRun", "TrackingServer", "Untracked", "server_of", "wanted_state"]
+__all__ = [
+    "RunFacts",
+    "TrackedRun",
+    "TrackingServer",
+    "Untracked",
+    "abandoned_run",
+    "annotation_of",
+    "facts_of",
+    "server_of",
+    "wanted_state",
+]
 
 SCHEDULED: Final = "SCHEDULED"
 RUNNING: Final = "RUNNING"
 FINISHED: Final = "FINISHED"
 FAILED: Final = "FAILED"
 KILLED: Final = "KILLED"
+
+_ENVIRONMENTS: Final = {"Conda": "conda", "Virtualenv": "virtualenv", "Image": "docker"}
+"""MLflow's words for environment managers. Where the image is taken as it is, it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +63,7 @@ class TrackedRun:
         uri: The tracking server.
         experiment_id: Its experiment.
         run_id: Its id.
-        state: The state that was last written.
+        state: The state that it has been told; of terminal ones the one that it has, which may be the project's own.
     """
 
     uri: str
@@ -70,6 +89,99 @@ class Untracked:
     final: bool
     retry_at: datetime
     run: TrackedRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run in MLflow says from its beginning.
+
+    Attributes:
+        uid: The ProjectRun's uid, by which the run is found.
+        experiment: The experiment's name; None is the server's default.
+        run_name: The run's name.
+        tags: Tags, that with the uid among them.
+        parameters: The parameters as they were given, none of them secret.
+    """
+
+    uid: str
+    experiment: str | None
+    run_name: str
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+
+def facts_of(run: ProjectRun, plan: Plan, *, image: str | None = None) -> RunFacts:
+    """What is recorded of a run when it begins: the same as `mlp run` records, and whose run it is.
+
+    Args:
+        run: The run.
+        plan: What its project was resolved to.
+        image: The image of an environment that is one.
+    """
+    wanted = run.spec.experiment
+    asked = {tag.name: tag.value for tag in (wanted.tags if wanted is not None else None) or ()}
+    manager = _ENVIRONMENTS.get(plan.project.manager)
+    return RunFacts(
+        uid=run.uid,
+        experiment=wanted.name if wanted is not None else None,
+        run_name=(wanted.run_name if wanted is not None else None) or run.name,
+        tags={
+            **project_tags(
+                entry_point=plan.project.entry_point,
+                backend="kubernetes",
+                project=plan.project.name,
+                environment=manager,
+                image=(image or run.spec.environment.image) if manager == "docker" else None,
+                **_origin(plan.source),
+            ),
+            **({names.SOURCE_SHA256: plan.source.bundle.sha256} if plan.source.bundle is not None else {}),
+            **asked,
+            names.PROJECTRUN_UID: run.uid,
+            names.PROJECTRUN_NAME: run.name,
+            names.PROJECTRUN_NAMESPACE: run.namespace,
+        },
+        # Addresses may have credentials in them, which are nobody's parameter. Values from Secrets are in no plan.
+        parameters={
+            parameter.name: redact(parameter.value if parameter.given is None else parameter.given)
+            for parameter in plan.project.parameters
+            if parameter.value is not None
+        },
+    )
+
+
+def _origin(source: PlannedSource) -> dict[str, Any]:
+    if source.bundle is not None:
+        name = redact(source.bundle.uri or f"sha256:{source.bundle.sha256}")
+        return {"source": f"{name}#{source.subdirectory}" if source.subdirectory else name}
+    found = Resolution(commit=source.commit or "", ref=source.ref, version=source.version)
+    origin = repository_provenance(source.uri or "", source.subdirectory, found)
+    return {
+        "source": origin.name,
+        "commit": origin.commit,
+        "repository": origin.repository,
+        "branch": origin.branch,
+    }
+
+
+def annotation_of(server: TrackingServer, run: TrackedRun) -> str:
+    """What a pod says of its run in MLflow (names.TRACKING_ANNOTATION)."""
+    secret = {"secret": server.secret} if server.secret is not None else {}
+    return json.dumps({"uri": run.uri, "runId": run.run_id, "experimentId": run.experiment_id, **secret})
+
+
+def abandoned_run(pod: Mapping[str, Any], default_uri: str | None) -> tuple[TrackingServer, TrackedRun] | None:
+    """The run in MLflow that a pod says is its own; None if it says nothing that can be understood."""
+    try:
+        said = json.loads((pod["metadata"].get("annotations") or {}).get(places.TRACKING_ANNOTATION) or "{}")
+        uri, run_id, experiment_id, secret = (said.get(key) for key in ("uri", "runId", "experimentId", "secret"))
+    except (ValueError, AttributeError):
+        return None
+    if not (isinstance(uri, str) and isinstance(run_id, str) and uri and run_id):
+        return None
+    return (
+        TrackingServer(uri, secret if isinstance(secret, str) else None, own=uri != default_uri),
+        TrackedRun(uri, str(experiment_id or ""), run_id, ""),
+    )
 
 
 def server_of(run: ProjectRun, default_uri: str | None, default_secret: str | None) -> TrackingServer | None:

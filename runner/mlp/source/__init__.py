@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlp.lazily import lazily
-from mlp.source.provenance import Provenance, provenance
+from mlp.source.provenance import Provenance, provenance, repository_provenance
 
 if TYPE_CHECKING:
     from mlp.source.access import Access
@@ -37,6 +37,7 @@ __all__ = [
     "provenance",
     "redact",
     "repository_of",
+    "repository_provenance",
 ]
 
 __getattr__ = lazily(

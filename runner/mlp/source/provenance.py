@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlp.source.location import Location
     from mlp.source.versions import Resolution
 
-__all__ = ["Provenance", "provenance"]
+__all__ = ["Provenance", "provenance", "repository_provenance"]
 
 _TIMEOUT: Final = 30.0
 _BRANCH: Final = "refs/heads/"
@@ -63,13 +63,22 @@ def provenance(location: Location, resolution: Resolution | None, directory: Pat
         return here if resolution is None else replace(here, commit=resolution.commit, branch=_branch(resolution))
     if resolution is None:
         return _in_place(directory)
-    commit, branch = resolution.commit, _branch(resolution)
     if work_tree := _work_tree(location.uri):
         name = _with(f"file://{work_tree}", location.subdirectory)
-        return Provenance(name, _first_remote(work_tree), commit, branch)
-    return Provenance(
-        _with(without_user(location.uri), location.subdirectory), without_user(location.uri), commit, branch
-    )
+        return Provenance(name, _first_remote(work_tree), resolution.commit, _branch(resolution))
+    return repository_provenance(location.uri, location.subdirectory, resolution)
+
+
+def repository_provenance(uri: str, subdirectory: str, resolution: Resolution) -> Provenance:
+    """Tell what comes from a repository elsewhere. Looks at nothing.
+
+    Args:
+        uri: The repository's address.
+        subdirectory: The project's directory in it.
+        resolution: What Git found.
+    """
+    repository = without_user(uri)
+    return Provenance(_with(repository, subdirectory), repository, resolution.commit, _branch(resolution))
 
 
 def _branch(resolution: Resolution) -> str | None:

@@ -13,28 +13,40 @@ from mlp.lazily import lazily
 from mlp.tracking import names
 
 if TYPE_CHECKING:
-    from mlp.tracking.connecting import connect, wanted_experiment
-    from mlp.tracking.credentials import ServerAccess
+    from mlp.tracking.connecting import connect, connect_to, wanted_experiment
+    from mlp.tracking.connection import Limits
+    from mlp.tracking.credentials import Credentials, ServerAccess, Tls
+    from mlp.tracking.diagnosis import Advice
     from mlp.tracking.entities import FileInfo, Metric, Run, RunData, RunInfo
     from mlp.tracking.reading import get_metric_history, get_run, list_artifacts, search_runs
     from mlp.tracking.record import RunRecord, default_user
-    from mlp.tracking.store import Tracking
+    from mlp.tracking.retrying import Patience
+    from mlp.tracking.store import Refused, Tracking
+    from mlp.tracking.tags import project_tags
 
 __all__ = [
+    "Advice",
+    "Credentials",
     "FileInfo",
+    "Limits",
     "Metric",
+    "Patience",
+    "Refused",
     "Run",
     "RunData",
     "RunInfo",
     "RunRecord",
     "ServerAccess",
+    "Tls",
     "Tracking",
     "connect",
+    "connect_to",
     "default_user",
     "get_metric_history",
     "get_run",
     "list_artifacts",
     "names",
+    "project_tags",
     "search_runs",
     "wanted_experiment",
 ]
@@ -42,11 +54,15 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "connecting": ("connect", "wanted_experiment"),
-        "credentials": ("ServerAccess",),
+        "connecting": ("connect", "connect_to", "wanted_experiment"),
+        "connection": ("Limits",),
+        "credentials": ("Credentials", "ServerAccess", "Tls"),
+        "diagnosis": ("Advice",),
         "entities": ("FileInfo", "Metric", "Run", "RunData", "RunInfo"),
         "reading": ("get_metric_history", "get_run", "list_artifacts", "search_runs"),
         "record": ("RunRecord", "default_user"),
-        "store": ("Tracking",),
+        "retrying": ("Patience",),
+        "store": ("Refused", "Tracking"),
+        "tags": ("project_tags",),
     },
 )

@@ -25,9 +25,11 @@ from mlp.tracking.names import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mlp.tracking.connection import Limits
+    from mlp.tracking.diagnosis import Advice
     from mlp.tracking.store import Tracking
 
-__all__ = ["connect", "wanted_experiment"]
+__all__ = ["connect", "connect_to", "wanted_experiment"]
 
 DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
@@ -60,6 +62,76 @@ def connect(uri: str | None = None) -> Tracking | None:
     except ValueError as error:
         raise UsageError(f"The tracking URI is malformed: {error}. Write http://HOST:PORT, for example.") from None
     return _open(uri, variables, Path.cwd())
+
+
+def connect_to(
+    uri: str,
+    *,
+    credentials: Credentials,
+    tls: Tls,
+    limits: Limits,
+    host: str | None = None,
+    workspace: str = "",
+    advice: Advice | None = None,
+) -> Tracking:
+    """Open a tracking server that somebody else has named, with the credentials that go with it and no others.
+
+    Nothing of this process' surroundings is ever sent: no variable, no ~/.mlflow/credentials, no ~/.netrc, no profile.
+    The network's own settings apply: proxies, and REQUESTS_CA_BUNDLE where `tls` names no authority.
+
+    Args:
+        uri: ``http(s)://…``, or ``databricks``.
+        credentials: Who asks.
+        tls: Whom to believe.
+        limits: How long to wait, and for how much.
+        host: The Databricks workspace.
+        workspace: The workspace of an MLflow server.
+        advice: Where those who read messages set things right.
+
+    Raises:
+        UsageError: There is no such server: a malformed URI, one with credentials in it, or none of a server.
+    """
+    from mlp.tracking.connection import Connection  # noqa: PLC0415 -- each kind is loaded for its own URIs
+    from mlp.tracking.rest import RestTracking  # noqa: PLC0415
+
+    address = _address(uri, host)
+    headers = credentials.headers
+    is_databricks = uri == "databricks"
+    connection = Connection(
+        address,
+        shown=f"Databricks ({address})" if is_databricks else address,
+        authenticate=lambda: headers,
+        tls=tls,
+        secrets=credentials.secrets,
+        variables={"MLFLOW_WORKSPACE": workspace},
+        limits=limits,
+        advice=advice,
+    )
+    tracking = RestTracking(uri, uri, connection, {})
+    if is_databricks:
+        tracking.default_experiment = None
+    return tracking
+
+
+def _address(uri: str, host: str | None) -> str:
+    """The URI itself if it is a server's, else that of the workspace."""
+    try:
+        parts = urlsplit(uri)
+        has_user, hostname, _ = "@" in parts.netloc, parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"The tracking URI is malformed: {error}. Write http://HOST:PORT, for example.") from None
+    if parts.scheme.lower() in {"http", "https"} and hostname and not has_user:
+        return uri
+    if has_user:
+        raise UsageError("The tracking URI has credentials in it, which are not taken from there.")
+    if uri != "databricks":
+        raise UsageError(
+            f"The tracking URI '{uri}' is none that can be used here: write http(s)://HOST, or `databricks` for the "
+            "workspace of DATABRICKS_HOST. Profiles and files are those of one machine."
+        )
+    if not host:
+        raise UsageError("The tracking URI `databricks` needs DATABRICKS_HOST and DATABRICKS_TOKEN.")
+    return (host if "://" in host else f"https://{host}").rstrip("/")
 
 
 def is_off(variables: Mapping[str, str]) -> bool:

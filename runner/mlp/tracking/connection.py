@@ -6,22 +6,25 @@ a tenth of a second that programs without a tracking server need not wait for.
 
 from __future__ import annotations
 
+import io
 import json
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from mlp.errors import UsageError
+from mlp.errors import TrackingUnavailable, UsageError
 from mlp.tracking.credentials import ServerAccess, Tls
-from mlp.tracking.diagnosis import Diagnosis
+from mlp.tracking.diagnosis import Advice, Diagnosis
 from mlp.tracking.retrying import Patience, persist
+from mlp.tracking.sockets import Sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import requests
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Limits"]
 
 API: Final = "/api/2.0/mlflow/"
 CONNECT_TIMEOUT: Final = 10.0
@@ -33,6 +36,21 @@ REDIRECTIONS: Final = frozenset({301, 302, 303, 307, 308})
 HOPS: Final = 5
 CONNECTIONS: Final = 64
 """How many are kept open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server may ask of those who did not choose it.
+
+    Attributes:
+        timeout: Seconds that a connection or an answer may take.
+        patience: How long failing requests are worth repeating.
+        largest: Bytes of an answer.
+    """
+
+    timeout: float
+    patience: Patience
+    largest: int
 
 
 class Connection:
@@ -47,6 +65,8 @@ class Connection:
         tls: Tls,
         secrets: Iterable[str] = (),
         variables: Mapping[str, str],
+        limits: Limits | None = None,
+        advice: Advice | None = None,
     ) -> None:
         """Remember how to reach a server; nothing is sent yet.
 
@@ -57,16 +77,23 @@ class Connection:
             tls: Whom to believe.
             secrets: What must not appear in messages.
             variables: The environment, for MLflow's settings.
+            limits: For servers that somebody else has named; ~/.netrc is not asked either then.
+            advice: What to tell those who have to put things right.
         """
         self._server = server.rstrip("/")
         self._base = self._server + API
         self._authenticate = authenticate
         self._tls = tls
+        self._limits = limits
         self._timeouts = (CONNECT_TIMEOUT, _seconds(variables, "MLFLOW_HTTP_REQUEST_TIMEOUT", READ_TIMEOUT))
-        self._diagnosis = Diagnosis(self._server, shown=shown, secrets=secrets, timeouts=self._timeouts)
+        if limits is not None:
+            self._timeouts = (limits.timeout, limits.timeout)
+        self._shown = shown
+        self._diagnosis = Diagnosis(self._server, shown=shown, secrets=secrets, timeouts=self._timeouts, advice=advice)
         self._workspace = variables.get("MLFLOW_WORKSPACE", "").strip()
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
+        self._sockets = Sockets()
         self._has_answered = False
 
     @property
@@ -78,6 +105,8 @@ class Connection:
     @property
     def patience(self) -> Patience:
         """How long failing requests are worth repeating."""
+        if self._limits is not None:
+            return self._limits.patience
         return LATER if self._has_answered else AT_FIRST
 
     def get(self, path: str, query: Mapping[str, str | int], *, patience: Patience | None = None) -> dict[str, Any]:
@@ -113,15 +142,25 @@ class Connection:
         if session is not None:
             session.close()
 
+    def abort(self) -> None:
+        """End what is under way in other threads, however slowly the server lets it go on. Nothing can be sent then."""
+        self._sockets.cut()
+
     def _send(self, method: str, url: str, query: Mapping[str, str | int] | None, body: object) -> requests.Response:
         import requests  # noqa: PLC0415 -- see above
+        import urllib3  # noqa: PLC0415
 
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        if self._limits is not None:
+            # What is small on its way may be large here.
+            headers["Accept-Encoding"] = "identity"
         if self._workspace:
             headers["X-MLFLOW-WORKSPACE"] = self._workspace
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace") if body is not None else None
         try:
             for _ in range(HOPS):
+                if self._sockets.are_cut:
+                    raise TrackingUnavailable(f"{self._shown} was given up: its answers take too long.")
                 response = self._opened().request(
                     method,
                     url,
@@ -134,11 +173,18 @@ class Connection:
                     cert=self._tls.certificate,
                     # requests would make a GET of a POST, and knows no host that must not see our credentials.
                     allow_redirects=False,
+                    stream=self._limits is not None,
                 )
                 if response.status_code not in REDIRECTIONS:
-                    return response
+                    return response if self._limits is None else self._bounded(response, self._limits.largest)
+                response.close()
                 url, query = self._next(method, url, response), None
-        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+            urllib3.exceptions.HTTPError,
+        ) as error:
             raise self._diagnosis.interruption(error) from None
         except (requests.RequestException, OSError) as error:
             raise self._diagnosis.other(error) from None
@@ -162,7 +208,7 @@ class Connection:
             if self._session is None:
                 self._session = requests.Session()
                 # With the usual ten, more threads would make urllib3 throw connections away, and say so each time.
-                adapter = requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS)
+                adapter = self._sockets.adapter(CONNECTIONS)
                 self._session.mount("http://", adapter)
                 self._session.mount("https://", adapter)
             return self._session
@@ -170,7 +216,7 @@ class Connection:
     def _signed(self) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
         """None lets requests look into ~/.netrc, as MLflow's client does; headers alone would lose against that."""
         credentials = self._authenticate()
-        if not credentials:
+        if not credentials and self._limits is None:
             return None
 
         def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -188,6 +234,18 @@ class Connection:
         if keeps_method and (is_same or is_safer):
             return target
         raise self._diagnosis.redirection(target)
+
+    def _bounded(self, response: requests.Response, largest: int) -> requests.Response:
+        """An answer whose body is here, and no larger than we can do with."""
+        raw = response.raw
+        try:
+            body = raw.read(largest + 1, decode_content=False)
+        finally:
+            response.close()
+        if len(body) > largest:
+            raise self._diagnosis.other(f"its answer has more than {largest:,} bytes")
+        response.raw = io.BytesIO(body)
+        return response
 
     def _understand(self, response: requests.Response, path: str) -> dict[str, Any]:
         try:

@@ -5,6 +5,7 @@ Reads answers and exceptions; sends nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import requests
 
-__all__ = ["Diagnosis"]
+__all__ = ["Advice", "Diagnosis"]
 
 BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 TOO_LARGE: Final = 413
@@ -26,10 +27,41 @@ SHOWN: Final = 1000
 """How many characters of a server's explanation are shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Where those who read a message set things right. The defaults are for somebody at a command line.
+
+    Attributes:
+        address: Where the server's address stands.
+        credentials: Where credentials are to be put.
+        authority: Where to name the authority that signed the server's certificate.
+        patience: What sets how long we wait; behind a blank, or nothing.
+        network: What the network between may depend on.
+        otherwise: What to do without the server; a sentence behind a blank, or nothing.
+    """
+
+    address: str = "MLFLOW_TRACKING_URI"
+    credentials: str = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+    authority: str = (
+        "Name a file with the authority that signed it in MLFLOW_TRACKING_SERVER_CERT_PATH (or REQUESTS_CA_BUNDLE)"
+    )
+    patience: str = " (MLFLOW_HTTP_REQUEST_TIMEOUT)"
+    network: str = "HTTPS_PROXY, NO_PROXY"
+    otherwise: str = " MLP_TRACKING=off runs without tracking."
+
+
 class Diagnosis:
     """Says what is wrong with one server."""
 
-    def __init__(self, server: str, *, shown: str, secrets: Iterable[str], timeouts: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        server: str,
+        *,
+        shown: str,
+        secrets: Iterable[str],
+        timeouts: tuple[float, float],
+        advice: Advice | None = None,
+    ) -> None:
         """Know the server.
 
         Args:
@@ -37,11 +69,13 @@ class Diagnosis:
             shown: Its name for messages.
             secrets: What must not appear in messages.
             timeouts: For how many seconds we wait for a connection and for an answer.
+            advice: Where things are set right.
         """
         self._server = server
         self._shown = shown
         self._secrets = sorted({text for secret in secrets for text in spellings(secret)}, key=len, reverse=True)
         self._timeouts = timeouts
+        self._advice = advice or Advice()
 
     def interruption(self, error: Exception) -> TrackingError:
         """No answer came."""
@@ -51,11 +85,10 @@ class Diagnosis:
         untrusted = next((cause.verify_message for cause in causes if hasattr(cause, "verify_message")), None)
         if untrusted is not None:
             return TrackingError(
-                f"The certificate of {self._shown} is not trusted: {untrusted}. Name a file with the authority that "
-                "signed it in MLFLOW_TRACKING_SERVER_CERT_PATH (or REQUESTS_CA_BUNDLE)."
+                f"The certificate of {self._shown} is not trusted: {untrusted}. {self._advice.authority}."
             )
         if isinstance(error, requests.ReadTimeout):
-            reason = f"no answer within {self._timeouts[1]:g} seconds (MLFLOW_HTTP_REQUEST_TIMEOUT)"
+            reason = f"no answer within {self._timeouts[1]:g} seconds{self._advice.patience}"
         elif isinstance(error, requests.ConnectTimeout):
             reason = f"no connection within {self._timeouts[0]:g} seconds"
         else:
@@ -64,8 +97,8 @@ class Diagnosis:
         where = "The proxy to" if isinstance(error, requests.exceptions.ProxyError) else "The tracking server"
         return Unanswered(
             f"{where} {self._shown} does not answer: {self._clean(reason)}. Check that it runs, that the address is "
-            "right (MLFLOW_TRACKING_URI, or the one that was given), and the network between (HTTPS_PROXY, NO_PROXY). "
-            "MLP_TRACKING=off runs without tracking."
+            f"right ({self._advice.address}, or the one that was given), and the network between "
+            f"({self._advice.network}).{self._advice.otherwise}"
         )
 
     def redirection(self, address: str) -> TrackingError:
@@ -74,8 +107,8 @@ class Diagnosis:
         place = f"{there.scheme}://{there.hostname or ''}{f':{there.port}' if there.port else ''}{there.path}"
         return TrackingError(
             f"{self._shown} redirects to {self._clean(place)}. If that is the tracking server, name it in "
-            "MLFLOW_TRACKING_URI; if it is a page to log in, the server wants credentials that mlp was not given "
-            "(MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)."
+            f"{self._advice.address}; if it is a page to log in, the server wants credentials that mlp was not given: "
+            f"{self._advice.credentials}."
         )
 
     def other(self, error: object) -> TrackingError:
@@ -86,7 +119,7 @@ class Diagnosis:
         """The server answered with something that MLflow would not."""
         return TrackingError(
             f"{self._shown} answers, but not as an MLflow server does ({path} gave {given}). Check "
-            "MLFLOW_TRACKING_URI, and whether something in between asks for a login."
+            f"{self._advice.address}, and whether something in between asks for a login."
         )
 
     def failure(self, response: requests.Response, path: str) -> TrackingError:
@@ -119,14 +152,13 @@ class Diagnosis:
             return kind(f"{self._shown} refuses: {said}")
         return TrackingError(
             f"{self._shown} is no MLflow server, or has another prefix: {path} gave {status} "
-            f"({said.partition(chr(10))[0][:100]}). Check MLFLOW_TRACKING_URI."
+            f"({said.partition(chr(10))[0][:100]}). Check {self._advice.address}."
         )
 
     def _denial(self, response: requests.Response, said: str) -> str:
         status = response.status_code
-        wanted = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         if "Authorization" not in response.request.headers:
-            return f"{self._shown} wants credentials ({status}): set {wanted}."
+            return f"{self._shown} wants credentials ({status}): {self._advice.credentials}."
         text = said.partition("\n")[0][:200]
         return f"{self._shown} does not allow this with the credentials that it got ({status}): {text}"
 

@@ -54,12 +54,20 @@ class PackageTracking(Tracking):
         with self._lock:
             self._opened = None
 
-    def create_run(self, experiment_id: str, *, run_name: str | None, tags: Mapping[str, str], start_time: int) -> Run:
-        uid = tags.get(UID) or uuid.uuid4().hex
-        tags = {**tags, UID: uid}
+    def create_run(
+        self,
+        experiment_id: str,
+        *,
+        run_name: str | None,
+        tags: Mapping[str, str],
+        start_time: int,
+        unique: str = UID,
+    ) -> Run:
+        uid = tags.get(unique) or uuid.uuid4().hex
+        tags = {**tags, unique: uid}
 
         def create(client: Any) -> Run:  # noqa: ANN401 -- mlflow is not imported for its types
-            found = client.search_runs([experiment_id], f"tags.`{UID}` = '{uid}'", max_results=1)
+            found = client.search_runs([experiment_id], f"tags.`{unique}` = '{uid}'", max_results=1)
             if not found:
                 found = [client.create_run(experiment_id, start_time=start_time, tags=tags, run_name=run_name)]
             return _run(found[0])
@@ -77,6 +85,9 @@ class PackageTracking(Tracking):
             status = None
         if status is not None or run_name is not None:
             self._do(lambda client: client.update_run(run_id, status=status, name=run_name))
+
+    def delete_tag(self, run_id: str, name: str) -> None:
+        self._do(lambda client: client.delete_tag(run_id, name))
 
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:
         found = self._do(lambda client: client.get_metric_history(run_id, key))

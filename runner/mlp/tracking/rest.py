@@ -55,23 +55,34 @@ class RestTracking(Tracking):
     def close(self) -> None:
         self._connection.close()
 
-    def create_run(self, experiment_id: str, *, run_name: str | None, tags: Mapping[str, str], start_time: int) -> Run:
-        uid = tags.get(UID) or uuid.uuid4().hex
+    def abort(self) -> None:
+        self._connection.abort()
+
+    def create_run(
+        self,
+        experiment_id: str,
+        *,
+        run_name: str | None,
+        tags: Mapping[str, str],
+        start_time: int,
+        unique: str = UID,
+    ) -> Run:
+        uid = tags.get(unique) or uuid.uuid4().hex
         body: dict[str, Any] = {
             "experiment_id": experiment_id,
             "start_time": start_time,
-            "tags": _pairs({**tags, UID: uid}),
+            "tags": _pairs({**tags, unique: uid}),
         }
         if run_name:
             body["run_name"] = run_name
         if user := tags.get(USER):
             body["user_id"] = user
-        may_exist = UID in tags
+        may_exist = unique in tags
 
         def create() -> Run:
             nonlocal may_exist
             # The API cannot tell a repeated request from a second run. A run that is there is the answer that we lost.
-            if may_exist and (found := self._find(experiment_id, uid)):
+            if may_exist and (found := self._find(experiment_id, unique, uid)):
                 return found
             may_exist = True
             return Run.from_json(
@@ -83,7 +94,7 @@ class RestTracking(Tracking):
         except (KeyboardInterrupt, SystemExit):
             # It may be there although its answer never came, and nobody else would end it.
             with contextlib.suppress(TrackingError):
-                if found := self._find(experiment_id, uid):
+                if found := self._find(experiment_id, unique, uid):
                     self.update_run(found.info.run_id, status=KILLED, end_time=time.time_ns() // 1_000_000)
             raise
 
@@ -139,8 +150,20 @@ class RestTracking(Tracking):
             for file in files
         ]
 
-    def _find(self, experiment_id: str, uid: str) -> Run | None:
-        body = {"experiment_ids": [experiment_id], "filter": f"tags.`{UID}` = '{uid}'", "max_results": 1}
+    def delete_tag(self, run_id: str, name: str) -> None:
+        try:
+            self._connection.post("runs/delete-tag", {"run_id": run_id, "key": name})
+        except TrackingNotFound:
+            # It is gone: somebody was faster, or an earlier attempt of ours whose answer was lost. Else the run is.
+            self.get_run(run_id)
+
+    def _find(self, experiment_id: str, name: str, uid: str) -> Run | None:
+        body = {
+            "experiment_ids": [experiment_id],
+            "filter": f"tags.`{name}` = '{uid}'",
+            "order_by": ["attributes.start_time ASC"],
+            "max_results": 1,
+        }
         runs = self._connection.once("POST", "runs/search", body=body).get("runs", ())
         return Run.from_json(runs[0]) if runs else None
 

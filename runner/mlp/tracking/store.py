@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import TrackingError, TrackingNotFound, UsageError
-from mlp.tracking.names import ENV_TRACKING_URI
+from mlp.tracking.names import ENV_TRACKING_URI, UID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,6 +87,14 @@ class Tracking(ABC):
             )
         return found.experiment_id
 
+    def experiment_name(self, experiment_id: str) -> str:
+        """The name of the experiment of an id.
+
+        Raises:
+            TrackingNotFound: There is none.
+        """
+        return self._experiment_by_id(experiment_id).name
+
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> dict[str, str]:
         """Log parameters, as many as the store accepts.
 
@@ -124,18 +132,30 @@ class Tracking(ABC):
         """How to ask the server for what this class does not know, such as artifacts. None: there is no server."""
         return None
 
+    def abort(self) -> None:  # noqa: B027 -- not every store can
+        """End what other threads have under way here, as far as the store can; it may be of no use afterwards."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of connections. The store may be used afterwards; it opens new ones."""
 
     @abstractmethod
-    def create_run(self, experiment_id: str, *, run_name: str | None, tags: Mapping[str, str], start_time: int) -> Run:
-        """Create a run, exactly one: a tag `names.UID` finds it again if the answer was lost.
+    def create_run(
+        self,
+        experiment_id: str,
+        *,
+        run_name: str | None,
+        tags: Mapping[str, str],
+        start_time: int,
+        unique: str = UID,
+    ) -> Run:
+        """Create a run, exactly one: a tag finds it again if the answer was lost.
 
         Args:
             run_name: None: MLflow makes one up.
-            tags: If `names.UID` is among them and a run of the experiment has it, that run is given.
+            tags: If the unique one is among them and a run of the experiment has it, that run is given.
             start_time: Milliseconds since 1970.
+            unique: The name of the tag that no other run has.
         """
 
     @abstractmethod
@@ -150,7 +170,11 @@ class Tracking(ABC):
     def update_run(
         self, run_id: str, *, status: str | None = None, end_time: int | None = None, run_name: str | None = None
     ) -> None:
-        """Change what is given of a run."""
+        """Change what is given of a run. An end at 0 is none: the run goes on."""
+
+    @abstractmethod
+    def delete_tag(self, run_id: str, name: str) -> None:
+        """Remove a tag of a run."""
 
     @abstractmethod
     def get_metric_history(self, run_id: str, key: str) -> list[Metric]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlp.backends.local.preparation import Known
     from mlp.backends.local.request import Request
 
-__all__ = ["PARENT", "Record", "begin"]
+__all__ = ["PARENT", "Record", "begin", "parent_run"]
 
 PARENT: Final = "MLP_RUN_ID"
 """The variable by which a run that a project starts finds its parent. MLflow's own is gone once it was resumed."""
@@ -98,25 +98,23 @@ def begin(request: Request, known: Known) -> Record:
 def _tags(request: Request, known: Known) -> dict[str, str]:
     """MLflow's tags of a project's run, and the project's name, which MLflow does not keep."""
     from mlp.source import provenance  # noqa: PLC0415
-    from mlp.tracking import default_user, names  # noqa: PLC0415
+    from mlp.tracking import default_user, project_tags  # noqa: PLC0415
 
     origin = provenance(known.location, known.resolution, known.directory)
-    tags = {
-        names.USER: default_user(),
-        names.SOURCE_NAME: origin.name,
-        names.SOURCE_TYPE: names.SOURCE_TYPE_PROJECT,
-        names.PROJECT_ENTRY_POINT: request.entry_point,
-        names.PROJECT_BACKEND: "local",
-        names.PROJECT_NAME: known.invocation.project_name,
-        names.GIT_COMMIT: origin.commit,
-        names.GIT_REPO_URL: origin.repository,
-        names.GIT_BRANCH: origin.branch,
-        names.PARENT_RUN_ID: _parent(),
-    }
-    return {name: value for name, value in tags.items() if value}
+    return project_tags(
+        user=default_user(),
+        source=origin.name,
+        entry_point=request.entry_point,
+        backend="local",
+        project=known.invocation.project_name,
+        commit=origin.commit,
+        repository=origin.repository,
+        branch=origin.branch,
+        parent=parent_run(),
+    )
 
 
-def _parent() -> str | None:
+def parent_run() -> str | None:
     """The run that this one is started in: of the program that calls us, or of the project whose code that is."""
     if (mlflow := sys.modules.get("mlflow")) is not None and (active := mlflow.active_run()) is not None:
         return str(active.info.run_id)
