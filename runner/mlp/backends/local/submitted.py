@@ -20,12 +20,12 @@ from mlp.backends.local.process import end_group, start_group
 from mlp.errors import MlpError, RunCancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
 
     from mlp.backends.local.execution import Execution
 
-__all__ = ["ENDING", "EndedRun", "LocalRun", "cancel_soon", "cancel_with_us", "leave"]
+__all__ = ["ENDING", "EndedRun", "LocalRun", "also_when_cancelling", "cancel_soon", "cancel_with_us", "leave"]
 
 ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 """The signals that end a process and that Python leaves to the system, unlike Ctrl-C's."""
@@ -234,6 +234,7 @@ def cancel_with_us() -> None:
     def after_ctrl_c(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         before(kind, error, traceback)
         if issubclass(kind, KeyboardInterrupt):
+            _call_others()
             _cancel_all()
 
     sys.excepthook = after_ctrl_c
@@ -241,6 +242,18 @@ def cancel_with_us() -> None:
 
 _prepared = _hooked = False
 _process = os.getpid()
+_others: list[Callable[[], None]] = []
+
+
+def also_when_cancelling(function: Callable[[], None]) -> None:
+    """Have something else done, in a thread of its own, when whatever ends this process early cancels its runs."""
+    if function not in _others:
+        _others.append(function)
+
+
+def _call_others() -> None:
+    for function in _others:
+        threading.Thread(target=function, name="mlp-cancel").start()
 
 
 def leave(number: int, _frame: FrameType | None) -> None:
@@ -265,6 +278,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _end_by(number: int) -> None:
     """End by a signal while Python waits for the runs at its end, where it would swallow any exception."""
+    for function in _others:
+        function()
     _cancel_all()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
@@ -273,6 +288,7 @@ def _end_by(number: int) -> None:
 def cancel_soon() -> None:
     """Have the runs in the background cancelled, without waiting for that."""
     # In a thread: this one may hold a lock that cancelling needs. The interpreter waits for it, and for the runs.
+    _call_others()
     threading.Thread(target=_cancel_all, name="mlp-cancel").start()
 
 
@@ -280,6 +296,7 @@ def _forget() -> None:
     """In a forked child: the runs are its parent's, and a signal to the child is none of their business."""
     global _prepared, _process  # noqa: PLW0603 -- as above
     _under_way.clear()
+    _others.clear()
     for number in ENDING:
         if signal.getsignal(number) is leave:
             signal.signal(number, signal.SIG_DFL)
