@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from mlp.errors import MlpError, TrackingNotFound, TrackingUnavailable
 from mlp.resources import Reason
-from mlp.tracking import Refused
+from mlp.tracking import Refused, Unanswered
 from mlp_operator.machinery.cluster import SECRETS, ApiError, ClusterUnreachable
 from mlp_operator.runs import tracking_calls
 from mlp_operator.runs.outcome import Working
@@ -66,6 +66,8 @@ class _Record:
 
     key: Key
     outcome: Outcome
+    newest: datetime
+    """When the newest of what has been done, or is to be done, was decided."""
     next: _Task | None = None
     failures: int = 0
     at_work: asyncio.Task[None] | None = None
@@ -76,9 +78,10 @@ class _Record:
 class _Abandoned:
     """A pod whose run in MLflow has to be ended."""
 
+    key: Key
     since: datetime
+    task: asyncio.Task[None] | None = None
     done: bool = False
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Tracker:
@@ -100,7 +103,8 @@ class Tracker:
         self._shares = Shares(max(1, settings.trackers // 2))
         self._records: dict[str, _Record] = {}
         self._abandoned: dict[str, _Abandoned] = {}
-        self._open: set[Tracking] = set()
+        self._open: dict[Tracking, asyncio.TimerHandle] = {}
+        self._closing = False
 
     def outcome(self, key: Key, uid: str) -> Outcome | None:
         """What is known about a run's record; None if nobody has asked."""
@@ -124,7 +128,7 @@ class Tracker:
             ),
         )
 
-    def write(  # noqa: PLR0913, PLR0917 -- what is written, to whom, and when
+    def write(  # noqa: PLR0913 -- what is written, to whom, and when
         self,
         key: Key,
         run: ProjectRun,
@@ -136,6 +140,7 @@ class Tracker:
         now: datetime,
         *,
         since: datetime | None = None,
+        told_to_end: datetime | None = None,
     ) -> None:
         """Make a run in MLflow say this. What still waits to be written is not written any more.
 
@@ -150,6 +155,7 @@ class Tracker:
             now: When that was decided: what is older never replaces what is newer.
             since: When the command of the current attempt began, if that is known: only a state that was set later is
                 the verdict of its own code.
+            told_to_end: When the command was told to end: a state that was set later is its answer to that, no verdict.
         """
         self._start(
             key,
@@ -160,7 +166,7 @@ class Tracker:
                 namespace=run.namespace,
                 run=tracked,
                 call=lambda tracking: tracking_calls.write(
-                    tracking, tracked, state, tags, ended=ended, since=since, now=now
+                    tracking, tracked, state, tags, ended=ended, since=since, told_to_end=told_to_end, now=now
                 ),
                 now=now,
             ),
@@ -168,6 +174,9 @@ class Tracker:
 
     def abandon(self, key: Key, pod: Mapping[str, Any], now: datetime) -> None:
         """End the run in MLflow of a pod whose ProjectRun is gone. `released` tells when the pod may go.
+
+        That may be asked for again and again, and is done once. It is given up after two minutes: nothing hangs for
+        ever because of a server, or of a Secret that went with its namespace.
 
         Args:
             key: The key that the ProjectRun had; it is put on the queue then.
@@ -177,7 +186,7 @@ class Tracker:
         uid = pod["metadata"]["uid"]
         if uid in self._abandoned:
             return
-        self._abandoned[uid] = abandoned = _Abandoned(now)
+        self._abandoned[uid] = abandoned = _Abandoned(key, now)
         found = abandoned_run(pod, self._settings.tracking_uri or None)
         if found is None:
             abandoned.done = True
@@ -186,8 +195,8 @@ class Tracker:
         server, tracked = found
         # What ended well before its owner was deleted has ended well.
         state = FINISHED if (pod.get("status") or {}).get("phase") == "Succeeded" else KILLED
-        task = asyncio.create_task(self._abandon(key, pod["metadata"]["namespace"], abandoned, server, tracked, state))
-        abandoned.tasks.add(task)
+        work = self._abandon(abandoned, pod["metadata"]["namespace"], server, tracked, state)
+        abandoned.task = asyncio.create_task(work)
 
     def released(self, pod_uid: str) -> bool:
         """Whether an abandoned pod may go: its run in MLflow has ended, or that has been given up."""
@@ -195,38 +204,38 @@ class Tracker:
         return abandoned is not None and abandoned.done
 
     def forget(self, key: Key) -> None:
-        """Nobody will ask for this run any more. What is still to be written is written."""
+        """Nobody will ask for this run and its pods any more. What is still to be written is written."""
         for uid, record in list(self._records.items()):
             if record.key == key:
                 record.forgotten = True
                 if record.at_work is None:
                     del self._records[uid]
-
-    def forget_pod(self, pod_uid: str) -> None:
-        """An abandoned pod is gone."""
-        abandoned = self._abandoned.get(pod_uid)
-        if abandoned is not None and abandoned.done:
-            del self._abandoned[pod_uid]
+        for uid, abandoned in list(self._abandoned.items()):
+            if abandoned.key == key and abandoned.done:
+                del self._abandoned[uid]
 
     async def close(self) -> None:
         """End everything that goes on."""
-        tasks = [record.at_work for record in self._records.values() if record.at_work is not None]
-        tasks += [task for abandoned in self._abandoned.values() for task in abandoned.tasks]
+        self._closing = True
+        at_work = [record.at_work for record in self._records.values()]
+        at_work += [abandoned.task for abandoned in self._abandoned.values()]
+        tasks = [task for task in at_work if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for tracking in list(self._open):
+        for tracking, timer in self._open.items():
+            timer.cancel()
             tracking.abort()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, key: Key, uid: str, task: _Task) -> None:
         record = self._records.get(uid)
         if record is None:
-            record = self._records[uid] = _Record(key, Working(task.now))
+            record = self._records[uid] = _Record(key, Working(task.now), task.now)
         record.forgotten = False
-        if record.next is not None and record.next.now > task.now:
+        if task.now < record.newest:
             return
-        record.next = task
+        record.newest, record.next = task.now, task
         if record.at_work is None:
             record.outcome = Working(task.now)
             record.at_work = asyncio.create_task(self._work(uid, record))
@@ -241,8 +250,9 @@ class Tracker:
         finally:
             record.at_work = None
             if record.forgotten:
-                self._records.pop(uid, None)
-        self._queue.add(record.key)
+                del self._records[uid]
+        if not record.forgotten:
+            self._queue.add(record.key)
 
     async def _outcome(self, record: _Record, task: _Task) -> Outcome:
         try:
@@ -255,14 +265,10 @@ class Tracker:
         return found
 
     async def _abandon(
-        self,
-        key: Key,
-        namespace: str,
-        abandoned: _Abandoned,
-        server: TrackingServer,
-        tracked: TrackedRun,
-        state: str,
+        self, abandoned: _Abandoned, namespace: str, server: TrackingServer, tracked: TrackedRun, state: str
     ) -> None:
+        await self._last_words(abandoned.key, tracked)
+
         def call(tracking: Tracking) -> TrackedRun:
             tracking_calls.abandon(tracking, tracked, state, namespace, datetime.now(UTC))
             return tracked
@@ -279,15 +285,29 @@ class Tracker:
                 untracked = self._untracked(error, task, failures)
             if untracked.final or (untracked.retry_at - abandoned.since).total_seconds() > _ABANDONED:
                 logger.warning(
-                    "%s/%s: its run %s in MLflow could not be ended: %s", *key, tracked.run_id, untracked.message
+                    "%s/%s: its run %s in MLflow could not be ended: %s",
+                    *abandoned.key,
+                    tracked.run_id,
+                    untracked.message,
                 )
                 break
             await asyncio.sleep((untracked.retry_at - datetime.now(UTC)).total_seconds())
         abandoned.done = True
-        self._queue.add(key)
+        self._queue.add(abandoned.key)
+
+    async def _last_words(self, key: Key, tracked: TrackedRun) -> None:
+        """Wait for what is being written about a run, and let nothing else be written."""
+        for record in self._records.values():
+            if record.key == key and record.at_work is not None:
+                if record.next is not None and record.next.run is not None and record.next.run.run_id == tracked.run_id:
+                    record.next = None
+                await asyncio.wait([record.at_work])
+                return
 
     def _untracked(self, error: Exception, task: _Task, failures: int) -> Untracked:
         delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(failures - 1, 10))
+        if isinstance(error, Unanswered):
+            delay = max(delay, min(_LAST_RETRY, error.after))
         retry_at = datetime.now(UTC) + timedelta(seconds=delay)
         reason, final = Reason.TRACKING_UNAVAILABLE, False
         match error:
@@ -321,16 +341,16 @@ class Tracker:
                     loop.call_soon_threadsafe(leave, tracking)
 
         def watch(tracking: Tracking) -> None:
-            self._open.add(tracking)
-            timers[tracking] = loop.call_later(self._settings.tracking_timeout, tracking.abort)
+            # A server that sends a byte a second meets every limit but this one.
+            self._open[tracking] = loop.call_later(
+                0 if self._closing else self._settings.tracking_timeout, tracking.abort
+            )
 
         def leave(tracking: Tracking) -> None:
-            self._open.discard(tracking)
-            timers.pop(tracking).cancel()
+            self._open.pop(tracking).cancel()
 
         loop = asyncio.get_running_loop()
-        timers: dict[Tracking, asyncio.TimerHandle] = {}
-        async with self._shares.of(urlsplit(access.uri).netloc or access.host):
+        async with self._shares.of(urlsplit(access.uri).hostname or access.host):
             found = await loop.run_in_executor(self._threads, call)
         self._metrics.tracking_requests.labels(operation=task.operation, result=str(Reason.RECORDED)).inc()
         return found

@@ -12,9 +12,10 @@ import contextlib
 import os
 import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlp.errors import TrackingDenied
+from mlp.errors import TrackingDenied, TrackingUnavailable
 from mlp.tracking import Advice, Credentials, Limits, Patience, Tls, connect_to
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def access_to(
 
     Raises:
         TrackingDenied: The Secret cannot be read as one.
+        TrackingUnavailable: The operator's own certificates cannot be read.
     """
-    given = variables if server.secret is None and not server.own else _texts(secret or {}, server.secret)
+    given = _own(variables) if server.secret is None and not server.own else _texts(secret or {}, server.secret)
     if server.uri == "databricks":
         credentials = Credentials(token=given.get("DATABRICKS_TOKEN") or None)
     else:
@@ -113,18 +115,33 @@ def access_to(
     )
 
 
+def _own(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """The operator's own variables, and what is in the file that one of them names."""
+    path = variables.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
+    if not path:
+        return variables
+    try:
+        return {**variables, _AUTHORITY[0]: Path(path).read_text()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrackingUnavailable(
+            f"MLFLOW_TRACKING_SERVER_CERT_PATH of the operator names {path}, which cannot be read: {error}"
+        ) from None
+
+
 def _advice(server: TrackingServer) -> Advice:
     keys = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
     if server.secret is not None:
-        place = f"put {keys} into the Secret {server.secret}"
+        place, refused = f"put {keys} into the Secret {server.secret}", f" Check the Secret {server.secret}."
     else:
-        place = f"name a Secret with {keys} in spec.tracking.secretRef"
+        place = f"name a Secret with {keys} in spec.tracking.secretRef of a new ProjectRun"
+        refused = f" These are the operator's own; {place}."
     return Advice(
         address="spec.tracking.uri" if server.own else "MLP_TRACKING_URI of the operator",
         credentials=place,
         authority="Put the certificate of the authority that signed it into the Secret of spec.tracking.secretRef, as "
         "ca.crt",
         patience="",
+        refused=refused,
         network="network policies, DNS, proxies",
         otherwise="",
     )

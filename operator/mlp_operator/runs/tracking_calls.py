@@ -60,6 +60,7 @@ def write(
     *,
     ended: datetime | None,
     since: datetime | None,
+    told_to_end: datetime | None,
     now: datetime,
 ) -> TrackedRun:
     """Make a run say this.
@@ -75,7 +76,7 @@ def write(
         tracking.set_tags(run_id, {name: _tag(value) for name, value in tags.items()})
     for name in {names.REASON, names.MESSAGE} & set(run.data.tags) - set(tags):
         tracking.delete_tag(run_id, name)
-    if found in _TERMINAL and _is_verdict(run, tracked, state, since):
+    if found in _TERMINAL and _is_verdict(run, tracked, state, since, told_to_end):
         if run.info.end_time is None:
             tracking.update_run(run_id, status=found, end_time=_milliseconds(ended or now))
         shown = found if state in _TERMINAL else state
@@ -133,12 +134,17 @@ def _active(tracking: Tracking, tracked: TrackedRun) -> Run:
     return run
 
 
-def _is_verdict(run: Run, tracked: TrackedRun, wanted: str, since: datetime | None) -> bool:
+def _is_verdict(
+    run: Run, tracked: TrackedRun, wanted: str, since: datetime | None, told_to_end: datetime | None
+) -> bool:
     """Whether a terminal state was set by the code that runs, or has run, in the attempt that this is about."""
-    if since is not None and run.info.end_time is not None and run.info.end_time < _milliseconds(since):
+    end = run.info.end_time
+    if since is not None and end is not None and end < _milliseconds(since):
+        return False
+    if told_to_end is not None and end is not None and end >= _milliseconds(told_to_end):
         return False
     if wanted in _TERMINAL:
-        # What is told to end may call that a failure; the user has called it off.
+        # Code that is told to end may call that a failure, but somebody has called it off.
         return not (wanted == KILLED and run.info.status != FINISHED)
     return wanted == RUNNING and (since is not None or tracked.state == SCHEDULED)
 

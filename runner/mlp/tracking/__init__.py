@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlp.tracking.entities import FileInfo, Metric, Run, RunData, RunInfo
     from mlp.tracking.reading import get_metric_history, get_run, list_artifacts, search_runs
     from mlp.tracking.record import RunRecord, default_user
-    from mlp.tracking.retrying import Patience
+    from mlp.tracking.retrying import Patience, Unanswered
     from mlp.tracking.store import Refused, Tracking
     from mlp.tracking.tags import project_tags
 
@@ -39,6 +39,7 @@ __all__ = [
     "ServerAccess",
     "Tls",
     "Tracking",
+    "Unanswered",
     "connect",
     "connect_to",
     "default_user",
@@ -61,7 +62,7 @@ __getattr__ = lazily(
         "entities": ("FileInfo", "Metric", "Run", "RunData", "RunInfo"),
         "reading": ("get_metric_history", "get_run", "list_artifacts", "search_runs"),
         "record": ("RunRecord", "default_user"),
-        "retrying": ("Patience",),
+        "retrying": ("Patience", "Unanswered"),
         "store": ("Refused", "Tracking"),
         "tags": ("project_tags",),
     },

@@ -36,6 +36,7 @@ class Advice:
         credentials: Where credentials are to be put.
         authority: Where to name the authority that signed the server's certificate.
         patience: What sets how long we wait; behind a blank, or nothing.
+        refused: What to look at where credentials are refused; a sentence behind a blank, or nothing.
         network: What the network between may depend on.
         otherwise: What to do without the server; a sentence behind a blank, or nothing.
     """
@@ -46,6 +47,7 @@ class Advice:
         "Name a file with the authority that signed it in MLFLOW_TRACKING_SERVER_CERT_PATH (or REQUESTS_CA_BUNDLE)"
     )
     patience: str = " (MLFLOW_HTTP_REQUEST_TIMEOUT)"
+    refused: str = ""
     network: str = "HTTPS_PROXY, NO_PROXY"
     otherwise: str = " MLP_TRACKING=off runs without tracking."
 
@@ -160,7 +162,10 @@ class Diagnosis:
         if "Authorization" not in response.request.headers:
             return f"{self._shown} wants credentials ({status}): {self._advice.credentials}."
         text = said.partition("\n")[0][:200]
-        return f"{self._shown} does not allow this with the credentials that it got ({status}): {text}"
+        return (
+            f"{self._shown} does not allow this with the credentials that it got ({status}): {text}"
+            f"{self._advice.refused}"
+        )
 
     def _clean(self, text: object) -> str:
         cleaned = str(text)
