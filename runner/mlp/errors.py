@@ -8,7 +8,8 @@
     │   │   ├── ProjectInvalid         the MLproject file cannot be understood
     │   │   ├── EntryPointNotFound
     │   │   ├── ParameterMissing
-    │   │   └── ParameterInvalid
+    │   │   ├── ParameterInvalid
+    │   │   └── ParameterPending       temporary: the Secret or ConfigMap with its value is not there yet
     │   ├── SourceError
     │   │   ├── SourceNotFound         no such repository, branch, commit or directory
     │   │   ├── AuthenticationFailed
@@ -69,6 +70,7 @@ __all__ = [
     "MlpError",
     "ParameterInvalid",
     "ParameterMissing",
+    "ParameterPending",
     "PreparationError",
     "ProjectError",
     "ProjectInvalid",
@@ -169,6 +171,14 @@ class ParameterInvalid(ProjectError):
 
     reason = "ParameterInvalid"
     exit_code = 64
+
+
+class ParameterPending(ProjectError):
+    """The Secret or ConfigMap that a parameter's value comes from is not there yet, or not to be read."""
+
+    reason = "ParameterSourcePending"
+    exit_code = 75
+    temporary = True
 
 
 class SourceError(ExecutionException):

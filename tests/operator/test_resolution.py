@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
 import tempfile
 import time
 from dataclasses import replace
@@ -14,92 +12,17 @@ import pytest
 
 from mlp.resources import SourceStatus
 from mlp_operator.machinery.cluster import ApiError, ClusterUnreachable
-from mlp_operator.machinery.metrics import Metrics
-from mlp_operator.machinery.queue import WorkQueue
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved
-from mlp_operator.runs.resolution import Resolver, forget_old_credentials
-from mlp_operator.settings import Settings
-from tests.operator.build import project_run
+from mlp_operator.runs.resolution import forget_old_credentials
+from tests.operator.resolving import SETTINGS, Desk, Objects, at_work
 from tests.servers.git_http import Accounts, serving
 from tests.source import repositories
 
 MLPROJECT = "name: wine\nentry_points:\n  main:\n    parameters: {alpha: float}\n    command: train {alpha}\n"
-SETTINGS = Settings(git_protocols=("http",), resolve_timeout=20, resolvers=4)
 
 
-class Secrets:
-    """The part of a cluster that a look-up needs: Secrets by name."""
-
-    def __init__(self, **secrets):
-        self.secrets = secrets
-
-    async def get(self, _resource, namespace, name):
-        found = self.secrets.get(name)
-        if found is None:
-            raise ApiError(404, "NotFound", f"secrets {name!r} not found")
-        if isinstance(found, Exception):
-            raise found
-        return {
-            "metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": "1"},
-            "data": {key: base64.b64encode(value.encode()).decode() for key, value in found.items()},
-        }
-
-
-class Desk:
-    """A resolver at work, and what came of each run."""
-
-    def __init__(self, secrets=None, settings=SETTINGS):
-        self.queue = WorkQueue()
-        self.resolver = Resolver(secrets or Secrets(), self.queue, settings, Metrics())
-        self.runs = {}
-
-    def ask(self, name, uri, *, alpha="0.5", secret=None, **project):
-        source = {"uri": uri, **project} | ({"authSecretRef": {"name": secret}} if secret else {})
-        run = project_run(
-            project=source, parameters=[{"name": "alpha", "value": alpha}], metadata={"name": name, "uid": f"u-{name}"}
-        )
-        key = ("team-a", name)
-        self.runs[key] = run
-        self.resolver.start(key, run, datetime.now(UTC))
-        return key
-
-    def outcome(self, key):
-        return self.resolver.outcome(key, self.runs[key].uid)
-
-    async def answer(self, *keys):
-        """Wait until these runs have an outcome; each brings its key on the queue."""
-        async with asyncio.timeout(30):
-            while any(isinstance(self.outcome(key), Working) for key in keys):
-                self.queue.done(await self.queue.get(), ok=True)
-        found = [self.outcome(key) for key in keys]
-        return found[0] if len(found) == 1 else found
-
-    async def gone(self):
-        """Wait until no thread is at work any more: each ends with its program, which ends at its deadline."""
-        async with asyncio.timeout(30):
-            while any(thread.is_alive() for thread in self.resolver._threads._threads):  # noqa: ASYNC110 -- a thread tells nobody
-                await asyncio.sleep(0.01)
-
-
-@contextlib.asynccontextmanager
-async def at_work(*arguments, **options):
-    desk = Desk(*arguments, **options)
-    try:
-        yield desk
-    finally:
-        await desk.resolver.close()
-        await desk.gone()
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """Where temporary files go: all of them have to be gone at the end."""
-    directory = tmp_path / "temporary"
-    directory.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(directory))
-    yield directory
-    assert list(directory.iterdir()) == []
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 @pytest.fixture
@@ -175,7 +98,6 @@ MISTAKES = {
     "no such entry point": ({"uri": "/wine", "entryPoint": "none"}, "EntryPointNotFound"),
     "another type": ({"uri": "/wine", "alpha": "much"}, "ParameterInvalid"),
     "a forbidden transport": ({"uri": "https://git.invalid/wine"}, "SourceInvalid"),
-    "an unsupported field": ({"uri": "/wine", "lfs": True}, "FieldNotSupported"),
 }
 
 
@@ -229,7 +151,7 @@ async def test_a_failure_is_not_kept_as_an_answer(repository, server):
 
 async def test_credentials_are_never_shared_between_secrets(repository):
     accounts = Accounts({"ann": "good"})
-    secrets = Secrets(right={"username": "ann", "password": "good"}, wrong={"username": "ann", "password": "bad"})
+    secrets = Objects(right={"username": "ann", "password": "good"}, wrong={"username": "ann", "password": "bad"})
     with serving(repository.path.parent, accounts=accounts) as server:
         async with at_work(secrets) as desk:
             uri = f"{server.url}/wine"
@@ -254,7 +176,7 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("secret", "part"), UNREADABLE.values(), ids=UNREADABLE)
 async def test_a_secret_that_cannot_be_read_is_waited_for(server, secret, part, caplog):
-    secrets = Secrets(**({} if secret is None else {"creds": secret}))
+    secrets = Objects(**({} if secret is None else {"creds": secret}))
     async with at_work(secrets) as desk:
         found = await desk.answer(desk.ask("a", f"{server.url}/wine", secret="creds"))
         assert isinstance(found, Unavailable)
@@ -265,7 +187,7 @@ async def test_a_secret_that_cannot_be_read_is_waited_for(server, secret, part, 
 
 
 async def test_while_git_works_nobody_else_can_read_the_credentials(repository, temporary):
-    secrets = Secrets(creds={"username": "ann", "password": "good"})
+    secrets = Objects(creds={"username": "ann", "password": "good"})
     with serving(repository.path.parent, accounts=Accounts({"ann": "good"})) as server:
         server.behaviour.delay = 0.1
         async with at_work(secrets) as desk:
@@ -338,7 +260,7 @@ async def test_closing_ends_what_is_under_way(server):
 def test_what_a_killed_operator_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
     place = tmp_path / "of-this-test"
     monkeypatch.setattr(tempfile, "tempdir", str(place))
-    for name in ("mlp-git-abc", "somebody-else"):
+    for name in ("mlp-git-abc", "mlp-bundle-abc", "somebody-else"):
         (place / name).mkdir(parents=True)
         (place / name / "password").write_text("pw")
     forget_old_credentials()

@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.cache import Object
     from mlp_operator.machinery.metrics import Metrics
 
-__all__ = ["EVENTS", "JOBS", "PODS", "SECRETS", "ApiError", "Cluster", "ClusterUnreachable", "ListPage", "Resource"]
+__all__ = [
+    "CONFIGMAPS",
+    "EVENTS",
+    "JOBS",
+    "PODS",
+    "SECRETS",
+    "ApiError",
+    "Cluster",
+    "ClusterUnreachable",
+    "ListPage",
+    "Resource",
+]
 
 _PAGE: Final = 500
 _CONNECTIONS: Final = 64
@@ -55,6 +66,7 @@ class Resource:
 JOBS: Final = Resource("batch", "v1", "jobs")
 PODS: Final = Resource("", "v1", "pods")
 SECRETS: Final = Resource("", "v1", "secrets")
+CONFIGMAPS: Final = Resource("", "v1", "configmaps")
 EVENTS: Final = Resource("", "v1", "events")
 
 
@@ -76,6 +88,11 @@ class ApiError(Exception):
     def not_found(self) -> bool:
         """The object, its namespace or its kind is not there."""
         return self.status == 404  # noqa: PLR2004 -- HTTP
+
+    @property
+    def forbidden(self) -> bool:
+        """The operator lacks a right, or a policy forbids it."""
+        return self.status == 403  # noqa: PLR2004 -- HTTP
 
     @property
     def already_exists(self) -> bool:

@@ -1,41 +1,36 @@
-"""The edge to Git: from a project's URI and version to a plan, beside the loop and never inside of it.
+"""The edge from a run to its plan: what is asked of servers and of the cluster, beside the loop and never inside of it.
 
-Look-ups run in threads, so many at a time as the settings say; each ends at its deadline. A burst of runs of one
-repository asks the server twice, not once a run: a look-up answers every run that was there before it began, and never
-one that came later, which may be meant to see what has just been pushed. What a commit holds never changes and is
-kept. Neither is ever shared between credentials. No server gets more than half of the threads, so one that hangs
-does not keep runs from the others.
+Parameters' values come from the cluster, the project from Git or from an archive; the plan itself is made in
+planning.py. What blocks works in threads, so many at a time as the settings say; each look-up ends at its deadline.
+What fails for a reason that may pass is asked again, later each time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import contextlib
 import logging
 import shutil
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from mlp.errors import AuthenticationFailed, MlpError, SourceUnavailable
-from mlp.project import is_project_file
-from mlp.source import Access, Git, Resolution, locate
-from mlp.source.location import transport
-from mlp_operator.machinery.cluster import SECRETS, ApiError, ClusterUnreachable
+from mlp.errors import AuthenticationFailed, MlpError, ParameterPending, SourceUnavailable
+from mlp_operator.machinery.cluster import ApiError, ClusterUnreachable
+from mlp_operator.runs import bundles, repositories
+from mlp_operator.runs.bundles import BundleMissing, Bundles
 from mlp_operator.runs.outcome import Outcome, Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved, plan_run, refuse_unsupported
-from mlp_operator.runs.sharing import Batches, Kept, Shares
+from mlp_operator.runs.recording import server_of
+from mlp_operator.runs.references import read_parameters
+from mlp_operator.runs.repositories import Repositories
+from mlp_operator.runs.sharing import Kept, Work
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable
-
     from mlp.resources import ProjectRun
-    from mlp.source import Location, Snapshot
+    from mlp.source import Snapshot
     from mlp_operator.machinery.cache import Key
     from mlp_operator.machinery.cluster import Cluster
     from mlp_operator.machinery.metrics import Metrics
@@ -46,16 +41,6 @@ __all__ = ["Resolver", "forget_old_credentials"]
 
 _KEPT: Final = 32 << 20
 """Bytes of all kept snapshots together. A large repository's paths take as much as hundreds of small ones."""
-_LARGEST: Final = 64 << 20
-"""Bytes of a pack that one look-up may bring: all look-ups share the pod's memory."""
-
-_FIRST_RETRY: Final = 2.0
-_LAST_RETRY: Final = 120.0
-
-T = TypeVar("T")
-
-_PREFIX: Final = "mlp-git-"
-"""Of directories with credentials: ours, and those in which mlp.source calls Git."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,17 +50,18 @@ def forget_old_credentials() -> None:
 
     A pod's temporary directory outlives its containers. Only for a pod, where nobody else works in that directory.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for prefix in (repositories.PREFIX, bundles.PREFIX):
+        for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 class Resolver:
     """Finds out what runs are to execute.
 
     Args:
-        cluster: Where the Secrets with Git credentials are.
+        cluster: Where Secrets and ConfigMaps are.
         queue: Gets a run's key when its outcome is there.
-        settings: Limits, and what Git may do.
+        settings: Limits, what Git may do, and the tracking server.
         metrics: Learns how long look-ups take.
     """
 
@@ -84,13 +70,13 @@ class Resolver:
         self._queue = queue
         self._settings = settings
         self._metrics = metrics
-        self._threads = ThreadPoolExecutor(settings.resolvers, thread_name_prefix="git")
-        self._outcomes: dict[Key, tuple[str, Outcome]] = {}
-        self._failures: dict[Key, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._refs: Batches[Resolution] = Batches()
+        self._work = Work(settings.resolvers, name="look-up")
         self._snapshots: Kept[Snapshot] = Kept(_KEPT, weigh=_size)
-        self._shares = Shares(max(1, settings.resolvers // 2))
+        self._repositories = Repositories(cluster, settings, self._work, self._snapshots)
+        self._bundles = Bundles(cluster, settings, self._work, self._snapshots)
+        self._outcomes: dict[Key, tuple[str, Outcome]] = {}
+        self._failures: dict[Key, tuple[str, int]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def outcome(self, key: Key, uid: str) -> Outcome | None:
         """What is known about a run; None if nobody has asked."""
@@ -115,23 +101,21 @@ class Resolver:
         """End all look-ups. Programs under way end with their own deadlines at the latest."""
         for task in list(self._tasks):
             task.cancel()
-        shared = [*self._refs.cancel(), *self._snapshots.cancel()]
+        shared = [*self._repositories.cancel(), *self._snapshots.cancel()]
         await asyncio.gather(*self._tasks, *shared, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._work.close()
 
     async def _run(self, key: Key, run: ProjectRun) -> None:
         started = time.perf_counter()
         outcome: Outcome
         try:
             outcome = await self._resolve(run)
-        except AuthenticationFailed as error:
-            outcome = self._failed(key, AuthenticationFailed(f"{error} {_advice(run)}"))
         except MlpError as error:
             outcome = self._failed(key, error)
         except (ApiError, ClusterUnreachable) as error:
             outcome = self._failed(key, SourceUnavailable(f"The credentials could not be read: {error}"))
-        except Exception as error:
-            logger.exception("%s/%s: the look-up failed unexpectedly", *key)
+        except Exception as error:  # noqa: BLE001 -- whatever it was, the run hears of it
+            _log(key, error)
             outcome = self._failed(
                 key,
                 SourceUnavailable(
@@ -146,108 +130,51 @@ class Resolver:
     def _failed(self, key: Key, error: MlpError) -> Outcome:
         if not error.temporary:
             return Refused(error.reason, str(error))
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** (failures - 1))
+        first, longest = _pace(error)
+        # What was waited for before does not make this wait longer.
+        kind, failures = self._failures.get(key, ("", 0))
+        failures = failures + 1 if kind == type(error).__name__ else 1
+        self._failures[key] = type(error).__name__, failures
+        delay = min(longest, first * 2 ** min(failures - 1, 20))
         return Unavailable(error.reason, str(error), datetime.now(UTC) + timedelta(seconds=delay))
 
     async def _resolve(self, run: ProjectRun) -> Resolved:
         refuse_unsupported(run)
-        project = run.spec.project
-        location = locate(project.uri or "", subdirectory=project.subdirectory, local=False)
-        async with self._access(run) as (access, scope):
-            git = Git(access, timeout=self._settings.resolve_timeout)
-            found = await self._commit(run, git, location, scope)
-            snapshot = await self._snapshots.get(
-                (scope, location.uri, found.commit, location.subdirectory),
-                lambda: self._ask(location, self._read, git, location, found),
-            )
+        # First, because it is quick: whoever waits for a Secret does not ask Git again and again meanwhile.
+        given = await read_parameters(self._cluster, run)
+        if (bundle := run.spec.project.bundle) is not None:
+            source, files = await self._bundles.look_up(run, bundle)
+        else:
+            try:
+                source, files = await self._repositories.look_up(run)
+            except AuthenticationFailed as error:
+                raise AuthenticationFailed(f"{error} {repositories.advice(run)}") from None
+        settings = self._settings
         # YAML of a quarter of a megabyte takes a second, in which nothing else would happen.
         return await asyncio.to_thread(
             plan_run,
             run,
-            uri=location.uri,
-            subdirectory=location.subdirectory,
-            commit=found.commit,
-            ref=found.ref,
-            files=snapshot,
-            protocols=self._settings.git_protocols,
-            other_hosts=self._settings.git_other_hosts,
+            files=files,
+            source=source,
+            values=given.values,
+            secrets=given.secrets,
+            tracking=server_of(run, settings.tracking_uri or None, settings.tracking_secret or None),
         )
 
-    async def _commit(self, run: ProjectRun, git: Git, location: Location, scope: Hashable) -> Resolution:
-        """The commit that the run is about: looked up once, and the same for all its attempts."""
-        version, source = run.spec.project.version, run.status.source
-        if source is not None and source.commit is not None:
-            return Resolution(commit=source.commit, ref=None, version=version)
-        return await self._refs.ask(
-            (scope, location.uri, version), lambda: self._ask(location, git.resolve, location.uri, version)
-        )
 
-    @staticmethod
-    def _read(git: Git, location: Location, found: Resolution) -> Snapshot:
-        return git.read(
-            location.uri, found.commit, ref=found.ref, subdirectory=location.subdirectory, wanted=is_project_file
-        )
-
-    @contextlib.asynccontextmanager
-    async def _access(self, run: ProjectRun) -> AsyncIterator[tuple[Access, Hashable]]:
-        """How Git may reach the server for this run, and the scope in which answers may be shared.
-
-        The credentials lie in files that nobody else can read, for the time of the look-up.
-        """
-        rules: dict[str, Any] = {
-            "protocols": self._settings.git_protocols,
-            "allow_other_hosts": self._settings.git_other_hosts,
-            "largest_file": _LARGEST if shutil.which("prlimit") else None,
-        }
-        reference = run.spec.project.auth_secret_ref
-        if reference is None:
-            yield Access.scrubbed(**rules), None
-            return
-        namespace = run.metadata.namespace
-        try:
-            secret = await self._cluster.get(SECRETS, namespace, reference.name)
-        except ApiError as error:
-            if not error.not_found:
-                raise
-            # GitOps tools may apply the Secret after the run, so this is worth waiting for.
-            raise SourceUnavailable(
-                f"spec.project.authSecretRef: there is no Secret {reference.name} in namespace {namespace}. Create it "
-                "(type kubernetes.io/basic-auth or kubernetes.io/ssh-auth); the run goes on by itself."
-            ) from None
-        directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        try:
-            _write_secret(secret, directory, reference.name)
-            scope = (secret["metadata"]["uid"], secret["metadata"]["resourceVersion"])
-            yield Access.scrubbed(credentials=directory, **rules), scope
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-
-    async def _ask(self, location: Location, question: Callable[..., T], *args: object) -> T:
-        async with self._shares.of(transport(location.uri)):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
+def _pace(error: MlpError) -> tuple[float, float]:
+    """Seconds before the first try after such a failure, and the most that it becomes by doubling."""
+    if isinstance(error, BundleMissing):
+        return 0.3, 60.0  # made by the same command as the run, a moment later
+    return 2.0, 60.0 if isinstance(error, ParameterPending) else 120.0
 
 
-def _advice(run: ProjectRun) -> str:
-    reference = run.spec.project.auth_secret_ref
-    if reference is None:
-        return "Name a Secret with credentials in spec.project.authSecretRef of a new ProjectRun."
-    return f"Check the Secret {reference.name} of spec.project.authSecretRef, then create a new ProjectRun."
+def _log(key: Key, error: Exception) -> None:
+    """Say where a look-up failed, and not with which words: a message may repeat a value, and that be a secret."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s/%s: the look-up failed unexpectedly with %s at\n%s", *key, type(error).__name__, places)
 
 
 def _size(snapshot: Snapshot) -> int:
     """Bytes in memory, more or less: Python adds some 50 to each text, and a set a few words."""
     return 1000 + sum(len(path) + 100 for path in snapshot.paths) + sum(map(len, snapshot.contents.values()))
-
-
-def _write_secret(secret: dict[str, Any], directory: Path, name: str) -> None:
-    for key, value in (secret.get("data") or {}).items():
-        if "/" in key or key.startswith("."):
-            continue
-        try:
-            content = base64.b64decode(value, validate=True)
-        except binascii.Error:
-            raise AuthenticationFailed(f"The key {key} of Secret {name} is not base64.") from None
-        path = directory / key
-        path.touch(mode=0o600)
-        path.write_bytes(content)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 
-__all__ = ["Batches", "Kept", "Shares"]
+__all__ = ["Batches", "Kept", "Shares", "Work"]
 
 T = TypeVar("T")
 
@@ -129,3 +130,25 @@ class Shares:
             gate, users = self._gates.pop(name)
             if users > 1:
                 self._gates[name] = gate, users - 1
+
+
+class Work:
+    """Threads for what blocks. No server gets more than half of them, so one that hangs leaves some for the others.
+
+    Args:
+        threads: How many.
+        name: What they are called.
+    """
+
+    def __init__(self, threads: int, *, name: str) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._shares = Shares(max(1, threads // 2))
+
+    async def do(self, server: Hashable, question: Callable[..., T], *args: object) -> T:
+        """Call something in a thread, once the server has a place left."""
+        async with self._shares.of(server):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, question, *args)
+
+    def close(self) -> None:
+        """Take nothing new. What is under way ends with its own deadline at the latest."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
