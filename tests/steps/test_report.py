@@ -16,7 +16,12 @@ def test_a_report_is_one_json_object():
         "reason": "Completed",
         "message": "Fetched",
         "steps": [
-            {"name": "clone", "startTime": "2026-01-02T03:04:05.678Z", "completionTime": "2026-01-02T03:04:05.678Z"}
+            {
+                "name": "clone",
+                "state": "Succeeded",
+                "startTime": "2026-01-02T03:04:05.678Z",
+                "completionTime": "2026-01-02T03:04:05.678Z",
+            }
         ],
     }
 

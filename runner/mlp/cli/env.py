@@ -5,22 +5,32 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
 from mlp.cli.durations import DURATION
-from mlp.cli.output import age, print_table
+from mlp.cli.output import age, Table
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlp.environment import Specification
+    from collections.abc import Collection
+
+    from mlp.environment import EnvironmentCache, Specification
     from mlp.environment.collection import Kept
+    from mlp.environment.uses import Use
 
 __all__ = ["command"]
 
 _UNUSED_FOR: Final = 30 * 86400.0
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+class _Marks(TypedDict, total=False):
+    """Arguments of `mlp.environment.EnvironmentCache.prune`."""
+
+    ended: Collection[Use]
+    trusted_for: float | None
 
 
 class _Size(click.ParamType[int]):
@@ -65,12 +75,24 @@ def list_environments() -> None:
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="All but the N most recently used.")
 @click.option("--max-size", type=_Size(), help="As many as it takes to get below a size, such as 20G.")
 @click.option("--all", "everything", is_flag=True, help="All of them, and all cached packages.")
+@click.option("--in-cluster", is_flag=True, help="Ask the API server whose pods have ended; in a pod with the volume.")
 @click.option("--dry-run", is_flag=True, help="Only say which they are.")
-def prune(*, unused_for: float | None, keep: int | None, max_size: int | None, everything: bool, dry_run: bool) -> None:
+def prune(
+    *,
+    unused_for: float | None,
+    keep: int | None,
+    max_size: int | None,
+    everything: bool,
+    in_cluster: bool,
+    dry_run: bool,
+) -> None:
     """Delete environments, and packages that none of the others needs.
 
     Without a limit these are the environments that no run has used for 30 days. Environments that are being built or
     used stay in any case. What was deleted is built again when a run needs it.
+
+    A pod leaves a mark beside the environment that it uses. --in-cluster asks which of these pods have ended, and keeps
+    what the others use; if that cannot be told, nothing is deleted. Elsewhere a mark counts for seven days.
     """
     from mlp.environment import EnvironmentCache  # noqa: PLC0415 -- help needs none of it
 
@@ -80,7 +102,9 @@ def prune(*, unused_for: float | None, keep: int | None, max_size: int | None, e
         keep = 0
     elif (unused_for, keep, max_size) == (None, None, None):
         unused_for = _UNUSED_FOR
-    collected = EnvironmentCache.default().prune(unused_for=unused_for, keep=keep, max_size=max_size, dry_run=dry_run)
+    cache = EnvironmentCache.default()
+    marks = _marks(cache) if in_cluster else {}
+    collected = cache.prune(unused_for=unused_for, keep=keep, max_size=max_size, dry_run=dry_run, **marks)
     if collected.environments:
         _print(collected.environments)
     for kept in collected.busy:
@@ -118,6 +142,16 @@ def lock(*, project: Path, output: Path | None, manager: str | None, refresh: bo
         click.echo(file)
 
 
+def _marks(cache: EnvironmentCache) -> _Marks:
+    """What the cluster says of the pods that have left marks. The marks are read first: see `ended`."""
+    from mlp.backends.marked_pods import ServiceAccount, ended  # noqa: PLC0415
+
+    uses = cache.uses()
+    over = ended(uses, ServiceAccount.of_pod())
+    click.echo(f"Pods that use environments: {len(uses) - len(over)}; that did, and have ended: {len(over)}.", err=True)
+    return {"ended": over, "trusted_for": None}
+
+
 def _specification(project: Path, manager: str | None) -> Specification:
     from mlp.environment import read  # noqa: PLC0415
     from mlp.project import Project  # noqa: PLC0415
@@ -132,7 +166,7 @@ def _specification(project: Path, manager: str | None) -> Specification:
 
 
 def _print(environments: list[Kept] | tuple[Kept, ...]) -> None:
-    print_table(["HASH", "KIND", "SIZE", "CREATED", "USED", "FOR"], [_row(kept) for kept in environments])
+    Table(["HASH", "KIND", "SIZE", "CREATED", "USED", "FOR"], [_row(kept) for kept in environments])
 
 
 def _row(kept: Kept) -> list[str]:

@@ -77,3 +77,9 @@ RUN_VARIABLE: Final = "MLP_PROJECTRUN"
 """Variable of main: the ProjectRun's name, by which a program that starts further runs knows whose part they are."""
 NAMESPACE_VARIABLE: Final = "MLP_NAMESPACE"
 """Variable of main: the ProjectRun's namespace."""
+
+# Variables of the init containers, from the downward API.
+POD_UID_VARIABLE: Final = "MLP_POD_UID"
+POD_NAME_VARIABLE: Final = "MLP_POD_NAME"
+POD_NAMESPACE_VARIABLE: Final = "MLP_POD_NAMESPACE"
+"""Whose mark keeps an environment in the cache from being deleted: metadata.uid, metadata.name, metadata.namespace."""

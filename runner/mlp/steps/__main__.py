@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
 
-from mlp.steps import STEPS, Layout, run_steps
+from mlp.steps.execution import STEPS, run_steps
+from mlp.steps.layout import Layout
 
 
 def main() -> int:
@@ -18,8 +20,10 @@ def main() -> int:
     arguments = parser.parse_args()
     # Container main may run as another user of the same group.
     os.umask(0o002)
-    layout = Layout() if arguments.root is None else Layout.under(arguments.root)
-    return run_steps(arguments.steps, layout)
+    # What the libraries say (a broken stream, a warning about a file) belongs to the container's log.
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING)
+    logging.getLogger("mlp").setLevel(logging.INFO)
+    return run_steps(arguments.steps, Layout() if arguments.root is None else Layout.under(arguments.root.absolute()))
 
 
 if __name__ == "__main__":

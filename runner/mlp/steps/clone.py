@@ -1,7 +1,7 @@
 """The step ``clone``: bring the project at its pinned commit, and prepare what its command needs around it.
 
-Whatever an earlier attempt of the same pod left is removed first. Git runs with nothing ambient and, where the plan
-says so, with the mounted credentials.
+It comes from a repository, or was packed and is unpacked. Whatever an earlier attempt of the same pod left is removed
+first. Git runs with nothing ambient and, where the plan says so, with the mounted credentials.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mlp.errors import MlpError, UsageError
-from mlp.source import Access, Git, redact
 
 if TYPE_CHECKING:
-    from mlp.resources.plan import Plan
+    import threading
+
+    from mlp.resources.plan import Plan, PlannedSource
     from mlp.steps.layout import Layout
 
 __all__ = ["clone"]
@@ -26,12 +27,13 @@ _TIMEOUT: Final = 900.0
 _INIT_PROGRAM: Final = "/usr/bin/catatonit"
 
 
-def clone(plan: Plan, layout: Layout) -> str:
+def clone(plan: Plan, layout: Layout, stop: threading.Event) -> str:
     """Carry the step out.
 
     Args:
         plan: What to bring.
         layout: Where to.
+        stop: Set when it is not wanted any more. Git is ended by an exception, as a signal's.
 
     Returns:
         What was done, for people.
@@ -43,14 +45,27 @@ def clone(plan: Plan, layout: Layout) -> str:
     layout.home.mkdir(parents=True, exist_ok=True)
     _install_init_program(layout.init_program)
     _empty(layout.project)
-    source = plan.source
+    if plan.source.bundle is None:
+        return _fetch(plan.source, layout)
+    from mlp.steps.bundle import unpack_bundle  # noqa: PLC0415 -- most projects come from Git
+
+    try:
+        return unpack_bundle(plan.source.bundle, plan, layout, stop)
+    except BaseException:
+        _empty(layout.project)
+        raise
+
+
+def _fetch(source: PlannedSource, layout: Layout) -> str:
+    from mlp.source import Access, Git, redact  # noqa: PLC0415 -- a bundle needs none of it
+
+    if source.uri is None or source.commit is None:
+        raise UsageError("The plan names neither a repository nor a bundle.")
     access = Access.scrubbed(
         credentials=layout.credentials if source.credentials else None,
         protocols=source.protocols,
         allow_other_hosts=source.other_hosts,
     )
-    if source.uri is None or source.commit is None:
-        raise UsageError("The plan names no repository.")
     Git(access, timeout=_TIMEOUT).fetch(
         source.uri,
         source.commit,
@@ -58,8 +73,7 @@ def clone(plan: Plan, layout: Layout) -> str:
         ref=source.ref,
         subdirectory=source.subdirectory,
         submodules=source.submodules,
-        # The operator refuses spec.project.lfs: true in this version; unset, pointers stay as they are.
-        lfs=False,
+        lfs=source.lfs,
     )
     inside = f", subdirectory {source.subdirectory}" if source.subdirectory else ""
     return f"Fetched commit {source.commit} of {redact(source.uri)}{inside}"

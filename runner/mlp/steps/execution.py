@@ -1,33 +1,38 @@
-"""Running the named steps one after the other, timing them, and leaving a report whatever happens.
+"""Running the named steps, timing them, and leaving a report whatever happens.
 
-The exit code is the error's, for the Job's podFailurePolicy; the report is for the operator; the lines on standard
-output are for whoever reads the container's log.
+``clone`` comes first; ``data`` and ``environment`` follow side by side, and the first failure ends the other. The exit
+code is the error's, for the Job's podFailurePolicy; the report is for the operator; the lines on standard output are
+for whoever reads the container's log.
 """
 
 from __future__ import annotations
 
 import signal
-import sys
+import threading
 import traceback
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import ValidationError
 
-from mlp.errors import MlpError, UsageError
+from mlp.errors import MlpError, RunCancelled, UsageError
 from mlp.resources.plan import Plan
-from mlp.steps.clone import clone
+from mlp.steps.progress import say
 from mlp.steps.report import Report, StepTimes
+from mlp.steps.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from mlp.steps.layout import Layout
 
 __all__ = ["STEPS", "run_steps"]
 
-STEPS: Final[Mapping[str, Callable[[Plan, Layout], str]]] = {"clone": clone}
+STEPS: Final = ("clone", "data", "environment")
+"""In their order. Each is a function of a module of its name, imported when it is wanted."""
 
 _COMPLETED: Final = "Completed"
 _INTERNAL: Final = 70
@@ -41,49 +46,91 @@ def run_steps(names: Sequence[str], layout: Layout) -> int:
     """Run steps and write the report.
 
     Args:
-        names: Which, in this order.
+        names: Which.
         layout: Where everything lies.
 
     Returns:
         The exit code: 0, or that of the error that ended the steps.
     """
-    times: list[StepTimes] = []
+    course = _Course(layout)
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        message = _run(names, layout, times)
-        report, code = Report(_COMPLETED, message, tuple(times)), 0
+        message = course.run(names)
+        reason, code = _COMPLETED, 0
     except MlpError as error:
-        _say(f"{error.reason}: {error}")
-        report, code = Report(error.reason, str(error), tuple(times)), error.exit_code
+        say(f"{error.reason}: {error}")
+        reason, message, code = error.reason, str(error), error.exit_code
     except _Terminated:
-        report, code = Report("Terminated", "The pod was ended by SIGTERM.", tuple(times)), 128 + signal.SIGTERM
+        reason, message, code = "Terminated", "The pod was ended by SIGTERM.", 128 + signal.SIGTERM
     except Exception as error:  # noqa: BLE001 -- the last place that can still tell the operator
         traceback.print_exc()
-        described = f"An error in mlp itself: {type(error).__name__}: {error}"
-        report, code = Report("InternalError", described, tuple(times)), _INTERNAL
+        reason, message = "InternalError", f"An error in mlp itself: {type(error).__name__}: {error}"
+        code = _INTERNAL
     finally:
         # What is left takes no time; a second SIGTERM must not cut the report.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _write(report, layout)
+    _write(Report(reason, message, course.times()), layout)
     signal.signal(signal.SIGTERM, previous)
     return code
 
 
-def _run(names: Sequence[str], layout: Layout, times: list[StepTimes]) -> str:
-    unknown = [name for name in names if name not in STEPS]
-    if unknown or not names:
-        raise UsageError(f"There is no step {', '.join(unknown) or 'named'}. Steps: {', '.join(STEPS)}.")
-    plan = _read_plan(layout)
-    messages = []
-    for name in names:
-        started = _now()
-        _say(f"=== Step {name} ===")
+class _Course:
+    """The steps of one container, as far as they have come."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._stop = threading.Event()
+        self._began: dict[str, datetime] = {}
+        self._ended: dict[str, StepTimes] = {}
+        self._cancelled: set[str] = set()
+
+    def run(self, names: Sequence[str]) -> str:
+        """Run steps; what they did."""
+        unknown = [name for name in names if name not in STEPS]
+        if unknown or not names:
+            raise UsageError(f"There is no step {', '.join(unknown) or 'named'}. Steps: {', '.join(STEPS)}.")
+        plan = _read_plan(self._layout)
+        messages = [self._timed("clone", plan)] if "clone" in names else []
+        later = [partial(self._timed, name, plan) for name in STEPS[1:] if name in names]
+        # A build runs code of the project and its packages, which must not find a download's credentials around it; nor
+        # is one step's certificate the other's.
+        at_once = 1 if self._has_credentials() else len(later)
+        return "; ".join([*messages, *together(later, self._stop, at_once=at_once)])
+
+    def times(self) -> tuple[StepTimes, ...]:
+        """When each step ran. What is not over yet never will be."""
+        now = _now()
+        times = {name: StepTimes(name, began, now, "Failed") for name, began in self._began.items()} | self._ended
+        if any(ended.state == "Failed" for ended in self._ended.values()):
+            # One that another's failure has ended has neither failed nor succeeded.
+            times = {name: each for name, each in times.items() if name not in self._cancelled}
+        return tuple(times[name] for name in STEPS if name in times)
+
+    def _timed(self, name: str, plan: Plan) -> str:
+        say(f"=== Step {name} ===")
+        began = self._began[name] = _now()
         try:
-            messages.append(STEPS[name](plan, layout))
-        finally:
-            times.append(StepTimes(name, started, _now()))
-        _say(f"{messages[-1]} in {(times[-1].completed - started).total_seconds():.1f} s")
-    return "; ".join(messages)
+            message = _step(name)(plan, self._layout, self._stop)
+        except RunCancelled:
+            self._cancelled.add(name)
+            raise
+        except BaseException:
+            self._ended[name] = StepTimes(name, began, _now(), "Failed")
+            raise
+        ended = self._ended[name] = StepTimes(name, began, _now())
+        say(f"{message} in {(ended.completed - began).total_seconds():.1f} s")
+        return message
+
+    def _has_credentials(self) -> bool:
+        places = self._layout
+        mounted = (places.data_credentials, places.tracking_credentials, places.environment_credentials)
+        return any(place.is_dir() for place in mounted)
+
+
+def _step(name: str) -> Callable[[Plan, Layout, threading.Event], str]:
+    """A cached environment has no use for what brings data, nor a clone for what builds environments."""
+    step = getattr(import_module(f"mlp.steps.{name}"), name)
+    return cast("Callable[[Plan, Layout, threading.Event], str]", step)
 
 
 def _read_plan(layout: Layout) -> Plan:
@@ -102,12 +149,7 @@ def _write(report: Report, layout: Layout) -> None:
     try:
         layout.termination_log.write_text(report.to_json(), encoding="utf-8")
     except OSError as error:
-        _say(f"The termination message cannot be written: {error}")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        say(f"The termination message cannot be written: {error}")
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -10,38 +10,91 @@ from mlp.resources import names
 __all__ = ["Layout"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The paths that the steps read and write. By default those of a pod.
 
     Attributes:
-        plan: The pod's plan, a file of the downward API.
-        credentials: Where the credentials Secret is mounted, if the plan says that one is.
-        project: Where the project goes.
-        home: The command's HOME.
-        init_program: Where the init program goes that runs as process 1 of container main.
-        termination_log: Where the kubelet looks for a container's last words.
+        root: What stands for ``/``.
     """
 
-    plan: Path = Path(names.PLAN_FILE)
-    credentials: Path = Path(names.GIT_CREDENTIALS_DIRECTORY)
-    project: Path = Path(names.PROJECT_DIRECTORY)
-    home: Path = Path(names.HOME_DIRECTORY)
-    init_program: Path = Path(names.INIT_PROGRAM)
-    termination_log: Path = Path(names.TERMINATION_LOG)
+    root: Path = Path("/")
 
     @classmethod
     def under(cls, root: Path) -> Layout:
         """The same layout below another root than ``/``."""
+        return cls(root)
 
-        def below(path: str) -> Path:
-            return root / path.lstrip("/")
+    def inside(self, path: str) -> Path:
+        """Where a path of the pod is."""
+        return self.root / path.lstrip("/")
 
-        return cls(
-            plan=below(names.PLAN_FILE),
-            credentials=below(names.GIT_CREDENTIALS_DIRECTORY),
-            project=below(names.PROJECT_DIRECTORY),
-            home=below(names.HOME_DIRECTORY),
-            init_program=below(names.INIT_PROGRAM),
-            termination_log=below(names.TERMINATION_LOG),
-        )
+    @property
+    def plan(self) -> Path:
+        """The pod's plan, a file of the downward API."""
+        return self.inside(names.PLAN_FILE)
+
+    @property
+    def credentials(self) -> Path:
+        """Where the Secret with credentials for Git is mounted, if the plan says that one is."""
+        return self.inside(names.GIT_CREDENTIALS_DIRECTORY)
+
+    @property
+    def data_credentials(self) -> Path:
+        """Where the Secret for downloads is mounted, if there is one."""
+        return self.inside(names.DATA_CREDENTIALS_DIRECTORY)
+
+    @property
+    def tracking_credentials(self) -> Path:
+        """Where the Secret for downloads from the tracking server is mounted, if there is one."""
+        return self.inside(names.TRACKING_CREDENTIALS_DIRECTORY)
+
+    @property
+    def environment_credentials(self) -> Path:
+        """Where the Secret for channels and indexes is mounted, if there is one."""
+        return self.inside(names.ENVIRONMENT_CREDENTIALS_DIRECTORY)
+
+    @property
+    def aws_token(self) -> Path:
+        """The service account's token for AWS."""
+        return self.inside(names.AWS_TOKEN_FILE)
+
+    @property
+    def bundle(self) -> Path:
+        """The packed project, if it came in a ConfigMap."""
+        return self.inside(names.BUNDLE_DIRECTORY) / names.BUNDLE_KEY
+
+    @property
+    def project(self) -> Path:
+        """Where the project goes."""
+        return self.inside(names.PROJECT_DIRECTORY)
+
+    @property
+    def data(self) -> Path:
+        """Where downloads go."""
+        return self.inside(names.DATA_DIRECTORY)
+
+    @property
+    def environments(self) -> Path:
+        """The cache of environments."""
+        return self.inside(names.ENVIRONMENTS_DIRECTORY)
+
+    @property
+    def activate(self) -> Path:
+        """What main sources before its command, where it has an environment."""
+        return self.inside(names.ACTIVATE_FILE)
+
+    @property
+    def home(self) -> Path:
+        """The command's HOME."""
+        return self.inside(names.HOME_DIRECTORY)
+
+    @property
+    def init_program(self) -> Path:
+        """Where the init program goes that runs as process 1 of container main."""
+        return self.inside(names.INIT_PROGRAM)
+
+    @property
+    def termination_log(self) -> Path:
+        """Where the kubelet looks for a container's last words."""
+        return self.inside(names.TERMINATION_LOG)

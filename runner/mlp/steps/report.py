@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,11 +22,12 @@ _ELLIPSIS: Final = "…"
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """When a step ran. A failed one ends with its failure."""
+    """When a step ran, and how it went. A failed one ends with its failure."""
 
     name: str
     started: datetime
     completed: datetime
+    state: Literal["Succeeded", "Failed"] = "Succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Report:
     Attributes:
         reason: ``Completed``, or the error's CamelCase word.
         message: What was done, or what is wrong and the way out.
-        steps: Those that began, in their order.
+        steps: Those that began, in their order, but for one that ended only because another had failed.
     """
 
     reason: str
@@ -56,7 +57,12 @@ class Report:
 
     def _dump(self, message: str) -> str:
         steps = [
-            {"name": step.name, "startTime": _stamp(step.started), "completionTime": _stamp(step.completed)}
+            {
+                "name": step.name,
+                "state": step.state,
+                "startTime": _stamp(step.started),
+                "completionTime": _stamp(step.completed),
+            }
             for step in self.steps
         ]
         # A surrogate (a file name that is not UTF-8) could not be written.

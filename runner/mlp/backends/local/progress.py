@@ -11,7 +11,9 @@ import threading
 import time
 from typing import Final
 
-__all__ = ["Progress", "size"]
+from mlp.data.sizes import size
+
+__all__ = ["Progress"]
 
 _BETWEEN: Final = 0.1
 """Seconds between two records of one activity."""
@@ -44,13 +46,3 @@ class Progress:
                 return
             self._last = now
         _log.info("%s: %s", self._activity, message, extra={"transient": True})
-
-
-def size(count: int) -> str:
-    """Bytes for people: "3.4 MiB"."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:  # noqa: PLR2004 -- the step between the units
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
