@@ -1,35 +1,59 @@
-"""From what a user asks and what the project says to a plan. Pure: a user's mistakes end here, before any pod."""
+"""From what a user asks and what the project says to a plan. Pure: a user's mistakes end here, before any pod.
+
+Values of secrets come in to be checked and go nowhere: what is planned refers to them by a variable's name.
+"""
 
 from __future__ import annotations
 
-import posixpath
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from mlp.errors import FieldNotSupported, ParameterInvalid, ProjectInvalid, UsageError
+from mlp.errors import FieldNotSupported, ParameterInvalid, ProjectInvalid
 from mlp.project import Project
 from mlp.resources import names
-from mlp.resources.plan import Plan, PlannedParameter, PlannedProject, PlannedSource
+from mlp.resources.plan import Plan, PlannedParameter, PlannedProject
+from mlp_operator.runs.job import PodDefaults, manifest
+from mlp_operator.runs.places import PodPlaces
+from mlp_operator.runs.recording import TrackedRun
 from mlp_operator.runs.status import plan_facts
+from mlp_operator.runs.surroundings import choose, given_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlp.project import Environment, Invocation, ProjectFiles
+    from mlp.project import Invocation, ProjectFiles
     from mlp.resources import ProjectRun
+    from mlp.resources.plan import PlannedDownload, PlannedSource
+    from mlp_operator.runs.recording import TrackingServer
 
-__all__ = ["PodPlaces", "Resolved", "plan_run", "refuse_unsupported"]
+__all__ = ["Resolved", "SecretVariable", "plan_run", "refuse_unsupported"]
 
 _LONGEST_COMMAND: Final = 120_000
-"""Bytes. Linux takes one argument of at most 131,072 (MAX_ARG_STRLEN), and doubled dollar signs need room."""
+"""Bytes. Linux takes one argument, or variable, of at most 131,072 (MAX_ARG_STRLEN), and doubled dollar signs need
+room."""
 
 _LONGEST_PLAN: Final = 200_000
 """Bytes. Kubernetes takes 262,144 for all annotations of an object."""
 
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://?")
+_OF_THE_TRACKING_SERVER: Final = re.compile(r"(runs|models|mlflow-artifacts):/(?!/[^/])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretVariable:
+    """A variable of main with the value of a secret parameter.
+
+    Attributes:
+        variable: Its name.
+        secret: The Secret's name.
+        key: The key in it.
+    """
+
+    variable: str
+    secret: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,135 +64,115 @@ class Resolved:
         plan: What the pod will do.
         docker_image: docker_env.image of the project.
         variables: Environment variables that docker_env sets.
+        secret_variables: Environment variables that parameters from Secrets need.
     """
 
     plan: Plan
     docker_image: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PodPlaces:
-    """What paths and URIs mean in a pod: a relative one is relative to the project.
-
-    Attributes:
-        root: The project's directory in the pod.
-    """
-
-    root: str
-
-    def path(self, parameter: str, value: str, *, default: bool) -> str:
-        """A local path of the pod.
-
-        Raises:
-            ParameterInvalid: It is a remote URI, which nothing downloads yet.
-        """
-        del default
-        if value.startswith("file:"):
-            value = re.sub(r"^file:(//)?", "", value)
-        elif _SCHEME.match(value):
-            raise ParameterInvalid(
-                f"Parameter {parameter} is of type path and got {value}: this version does not download in the "
-                "cluster. Declare it as uri and read it in the project, or mount the data with "
-                "spec.backend.kubernetes.volumes and give its path."
-            )
-        return posixpath.normpath(posixpath.join(self.root, value))
-
-    def uri(self, parameter: str, value: str, *, default: bool) -> str:
-        """A URI without a scheme is a path of the pod."""
-        del parameter, default
-        return posixpath.normpath(posixpath.join(self.root, value))
+    secret_variables: tuple[SecretVariable, ...] = ()
 
 
 def refuse_unsupported(run: ProjectRun) -> None:
-    """Refuse the fields of the API that this version does not act on, instead of ignoring them.
+    """Refuse what the API has and this version does not act on, instead of ignoring it.
 
     Raises:
-        FieldNotSupported: The message names every such field of this run.
+        FieldNotSupported: The message names the field.
     """
-    spec = run.spec
-    project, environment, kubernetes = spec.project, spec.environment, spec.backend.kubernetes
-    asked: Mapping[str, bool] = {
-        "spec.project.bundle": project.bundle is not None,
-        "spec.project.lfs": project.lfs,
-        "spec.experiment": spec.experiment is not None,
-        "spec.tracking": spec.tracking is not None,
-        "spec.data": spec.data is not None,
-        "spec.environment.manager Conda": environment.manager == "Conda",
-        "spec.environment.manager Virtualenv": environment.manager == "Virtualenv",
-        "spec.environment.cache": environment.cache is not None
-        and (environment.cache.policy != "Use" or environment.cache.volume_claim_name is not None),
-        "spec.environment.secretRef": environment.secret_ref is not None,
-        "spec.backend.type Databricks": spec.backend.type == "Databricks",
-        "spec.backend.kubernetes.podTemplate": kubernetes is not None and kubernetes.pod_template is not None,
-        "spec.queueName": spec.queue_name is not None,
-        "spec.queuePriorityClassName": spec.queue_priority_class_name is not None,
-        **{
-            f"spec.parameters[{parameter.name}].valueFrom": parameter.value_from is not None
-            for parameter in spec.parameters or ()
-        },
-    }
-    refused = [field for field, present in asked.items() if present]
-    if refused:
+    if run.spec.backend.type == "Databricks":
         raise FieldNotSupported(
-            f"This version of mlp does not act on {', '.join(refused)}. "
-            f"Create a new ProjectRun without {'it' if len(refused) == 1 else 'them'}."
+            "This version of mlp does not act on spec.backend.type Databricks. Create a new ProjectRun without it."
         )
 
 
 def plan_run(
     run: ProjectRun,
     *,
-    uri: str,
-    subdirectory: str,
-    commit: str,
-    ref: str | None,
     files: ProjectFiles,
-    protocols: tuple[str, ...],
-    other_hosts: bool = False,
+    source: PlannedSource,
+    values: Mapping[str, str],
+    secrets: Mapping[str, str],
+    tracking: TrackingServer | None,
 ) -> Resolved:
     """Read the project, type its parameters, form its command.
 
     Args:
         run: What the user asks for.
-        uri: The repository, without ``#subdirectory``.
-        subdirectory: The project's directory in it.
-        commit: 40 hexadecimal digits.
-        ref: The full ref that the version named.
-        files: The project's files at that commit.
-        protocols: The transports that Git may use in the pod.
-        other_hosts: Whether submodules may come from other hosts.
+        files: The project's files.
+        source: Where the pod gets them from.
+        values: The values of the parameters, those from ConfigMaps among them.
+        secrets: The values of parameters from Secrets. They are checked, and kept nowhere.
+        tracking: The tracking server, if there is one.
 
     Raises:
         ProjectError: The project or the parameters are at fault.
         UsageError: The run asks for something that does not fit the project.
     """
     project = Project.load(files)
-    given = {parameter.name: parameter.value or "" for parameter in run.spec.parameters or ()}
-    places = PodPlaces(posixpath.normpath(posixpath.join(names.PROJECT_DIRECTORY, subdirectory)))
-    invocation = project.resolve(run.spec.project.entry_point, given, files=files, places=places)
-    manager, variables = _environment(run, invocation.environment)
+    surroundings = choose(run, project.environment)
+    fields = run.spec.backend.kubernetes
+    places = PodPlaces(
+        source.directory,
+        mounts=tuple(mount.mount_path for mount in (fields.volume_mounts or () if fields is not None else ())),
+        own_image=(run.spec.environment.image or surroundings.docker_image) is not None,
+    )
+    secret_variables = _secret_variables(run)
+    invocation = project.resolve(
+        run.spec.project.entry_point,
+        {**values, **secrets},
+        files=files,
+        places=places,
+        references={name: each.variable for name, each in secret_variables.items()},
+    )
+    _reachable(places.downloads, tracking)
+    _passable(secrets)
     plan = Plan(
-        source=PlannedSource(
-            uri=uri,
-            commit=commit,
-            ref=ref,
-            version=run.spec.project.version,
-            subdirectory=subdirectory,
-            submodules=run.spec.project.submodules,
-            protocols=protocols,
-            other_hosts=other_hosts,
-            credentials=run.spec.project.auth_secret_ref is not None,
-        ),
-        project=_planned(invocation, manager),
+        source=source,
+        project=_planned(invocation, surroundings.manager, places.downloads),
+        downloads=tuple(places.downloads),
+        environment=surroundings.environment,
+        tracking_uri=None if tracking is None else tracking.uri,
     )
     _fits(plan)
-    return Resolved(plan, invocation.environment.image, variables)
+    resolved = Resolved(plan, surroundings.docker_image, surroundings.variables, tuple(secret_variables.values()))
+    _possible(run, resolved, tracking)
+    return resolved
 
 
-def _planned(invocation: Invocation, manager: str) -> PlannedProject:
+def _possible(run: ProjectRun, resolved: Resolved, tracking: TrackingServer | None) -> None:
+    """Make a Job for trial: what a volume or podTemplate gets wrong is told now, when it can end the run."""
+    tracked = None if tracking is None else TrackedRun(tracking.uri, "0", "0", "")
+    manifest(run, resolved, image="", defaults=PodDefaults(""), tracking=tracking, tracked=tracked)
+
+
+def _secret_variables(run: ProjectRun) -> dict[str, SecretVariable]:
+    """By the names of parameters from Secrets: variables that no other has, and that bash can name."""
+    taken = set(given_variables(run))
+    found: dict[str, SecretVariable] = {}
+    for parameter in run.spec.parameters or ():
+        selector = parameter.value_from.secret_key_ref if parameter.value_from is not None else None
+        if selector is None:
+            continue
+        base = names.SECRET_VARIABLE + re.sub(r"[^A-Z0-9_]", "_", parameter.name.upper())
+        variable, number = base, 1
+        while variable in taken:
+            number += 1
+            variable = f"{base}_{number}"
+        taken.add(variable)
+        found[parameter.name] = SecretVariable(variable, selector.name, selector.key)
+    return found
+
+
+def _planned(invocation: Invocation, manager: str, downloads: list[PlannedDownload]) -> PlannedProject:
+    given = {download.parameter: download.uri for download in downloads}
     parameters = [
-        PlannedParameter(name=each.name, type=each.type, value=each.value, source=each.source)
+        PlannedParameter(
+            name=each.name,
+            type=each.type,
+            value=each.value if each.reference is None else None,
+            source=each.source,
+            given=given.get(each.name),
+        )
         for each in invocation.parameters
     ]
     return PlannedProject(
@@ -180,41 +184,23 @@ def _planned(invocation: Invocation, manager: str) -> PlannedProject:
     )
 
 
-def _environment(run: ProjectRun, wanted: Environment) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """The manager, and the variables that docker_env sets."""
-    asked = run.spec.environment.manager
-    if asked == "Auto" and wanted.kind in ("conda", "python"):
-        raise FieldNotSupported(
-            f"spec.environment.manager: the project asks for a {wanted.kind} environment ({wanted.file}), and this "
-            "version of mlp does not build environments in the cluster. Create a new ProjectRun with "
-            "spec.environment {manager: Local, image: <an image that has the dependencies>}."
-        )
-    if asked == "Image" and run.spec.environment.image is None and wanted.image is None:
-        raise UsageError(
-            "spec.environment.manager Image needs an image: give spec.environment.image in a new ProjectRun, or "
-            "docker_env.image in the project."
-        )
-    manager = "Image" if asked == "Image" or (asked == "Auto" and wanted.kind == "docker") else "Local"
-    return manager, _docker_variables(run, wanted) if wanted.kind == "docker" else ()
+def _reachable(downloads: list[PlannedDownload], tracking: TrackingServer | None) -> None:
+    for download in downloads:
+        if tracking is None and _OF_THE_TRACKING_SERVER.match(download.uri):
+            raise ParameterInvalid(
+                f"Parameter {download.parameter} is {download.uri}, which lies on the tracking server, and there is "
+                "none: give spec.tracking.uri in a new ProjectRun, or let the operator's settings name one."
+            )
 
 
-def _docker_variables(run: ProjectRun, wanted: Environment) -> tuple[tuple[str, str], ...]:
-    if wanted.volumes:
-        raise UsageError(
-            f"docker_env.volumes of the project ({', '.join(wanted.volumes)}) name directories of a host, which a pod "
-            "does not get. Take them out of the MLproject file and mount what the run needs with "
-            "spec.backend.kubernetes.volumes."
-        )
-    fields = run.spec.backend.kubernetes
-    provided = {variable.name for variable in (fields.env or () if fields is not None else ())}
-    copied = [each for each in wanted.variables if isinstance(each, str)]
-    missing = [name for name in copied if name not in provided]
-    if missing:
-        raise UsageError(
-            f"This project expects the environment variables {copied} to be set on the machine running the project, "
-            f"and a pod has no such machine: give {', '.join(missing)} in spec.backend.kubernetes.env."
-        )
-    return tuple(each for each in wanted.variables if not isinstance(each, str) and each[0] not in provided)
+def _passable(secrets: Mapping[str, str]) -> None:
+    for name, value in secrets.items():
+        if (size := len(value.encode("utf-8", "surrogateescape"))) > _LONGEST_COMMAND:
+            raise ParameterInvalid(
+                f"The value of parameter {name} from its Secret is too long for an environment variable: {size} bytes, "
+                f"and {_LONGEST_COMMAND} are possible. Mount the Secret with spec.backend.kubernetes.volumes and give "
+                "the file's path."
+            )
 
 
 def _fits(plan: Plan) -> None:

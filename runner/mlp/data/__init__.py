@@ -1,9 +1,9 @@
 """Where data comes from: object stores, Databricks, web servers, MLflow's artifacts, this machine.
 
 `is_remote`, `directory_name` and `destination` say from texts alone whether something has to be downloaded and where it
-will lie;
-`download` brings it, checked and whole; `download_artifacts` is MLflow's function of that name. Each scheme is a module
-of its own under mlp.data.schemes, imported when the first such URI is met, so that importing this costs nothing.
+will lie; `download` brings it, checked and whole; `download_artifacts` is MLflow's function of that name. Each scheme
+is a module of its own under mlp.data.schemes, imported when the first such URI is met, so that importing this costs
+nothing.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class _Filling:
         for literal, name, spec, conversion in _FORMATTER.parse(text):
             scanner.read(literal)
             field = ""
-            if name in self.references:
+            if name is not None and name in self.references:
                 field = self._reference(name, scanner.quoting, formatted=bool(spec or conversion))
             elif name is not None:
                 field = self._value(name, spec or "", conversion)
@@ -148,7 +148,7 @@ class _Filling:
         if conversion:
             value = _FORMATTER.convert_field(value, conversion)
         for _, inner, _, _ in _FORMATTER.parse(spec):
-            if inner in self.references:
+            if inner is not None and inner in self.references:
                 raise _unusable(inner, f"it stands inside of {{{name}:…}}, and a width cannot be secret")
         filled = self.fill(spec)
         if filled != spec and (wrong := _misformatted(name, filled)):

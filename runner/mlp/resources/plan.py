@@ -63,6 +63,11 @@ class PlannedSource(_PlanModel):
     credentials: bool = False
     """Whether a credentials Secret is mounted at names.GIT_CREDENTIALS_DIRECTORY."""
 
+    @property
+    def directory(self) -> str:
+        """The project's directory in the pod, where its command runs."""
+        return posixpath.normpath(posixpath.join(names.PROJECT_DIRECTORY, self.subdirectory))
+
 
 class PlannedParameter(_PlanModel):
     """One parameter as it was resolved."""
@@ -132,7 +137,7 @@ class Plan(_PlanModel):
     @property
     def directory(self) -> str:
         """The project's directory in the pod, where its command runs."""
-        return posixpath.normpath(posixpath.join(names.PROJECT_DIRECTORY, self.source.subdirectory))
+        return self.source.directory
 
     def to_json(self) -> str:
         """The plan as compact JSON with camelCase keys."""

@@ -1,0 +1,283 @@
+"""The pod of a run, as a PodTemplateSpec. Pure: the same run and plan always give the same pod.
+
+It passes Pod Security *restricted*: no root, no capability, no privilege escalation, the runtime's seccomp profile; our
+own containers write to volumes alone. What prepares the pod and sees no credentials is one init container. Where
+credentials are mounted, ``fetch`` brings the project and its data, and ``environment``, which runs code of packages,
+sees no more than what package indexes ask for. ``main`` sees none of them. It runs the command below an init program
+that was brought along, so that a shell as PID 1, which ignores SIGTERM, never makes a deleted run wait for its whole
+grace period.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from mlp.errors import UsageError
+from mlp.resources import names
+from mlp_operator.runs.volumes import Place, bringing, building, of_run, service_account, temporary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlp.resources import ProjectRun
+    from mlp.resources.plan import Plan
+    from mlp_operator.runs.planning import Resolved
+    from mlp_operator.runs.recording import TrackedRun, TrackingServer
+
+__all__ = ["PodDefaults", "pod_fields", "template"]
+
+_USER: Final = 65532
+_POD_KEYS: Final = (
+    "serviceAccountName",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "imagePullSecrets",
+    "priorityClassName",
+    "schedulerName",
+    "runtimeClassName",
+    "terminationGracePeriodSeconds",
+)
+"""Fields of spec.backend.kubernetes that stand in a PodSpec under the same name."""
+
+# Little: a pod asks for the most that any of its containers asks for, and a burst has to fit a node. No limits: how
+# much memory it takes to solve an environment is known to nobody before.
+_BRINGING: Final = {"cpu": "10m", "memory": "32Mi"}
+_BUILDING: Final = {"cpu": "50m", "memory": "128Mi"}
+
+
+@dataclass(frozen=True, slots=True)
+class PodDefaults:
+    """What the operator's settings say about every pod.
+
+    Attributes:
+        runner_image: The image of our own containers, and of main where nobody names another.
+        pull_policy: When it is pulled.
+        cache_claim: The PersistentVolumeClaim, in each run's namespace, that holds environments.
+        tracking_uri: The tracking server of runs that name none.
+        tracking_secret: The Secret, in each run's namespace, with the credentials for it.
+    """
+
+    runner_image: str
+    pull_policy: str = "IfNotPresent"
+    cache_claim: str | None = None
+    tracking_uri: str | None = None
+    tracking_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One of our init containers: its steps, and what it sees."""
+
+    name: str
+    steps: tuple[str, ...]
+    places: tuple[Place, ...]
+
+
+def template(
+    run: ProjectRun,
+    resolved: Resolved,
+    *,
+    image: str,
+    defaults: PodDefaults,
+    tracking: TrackingServer | None,
+    tracked: TrackedRun | None,
+    labels: dict[str, str],
+) -> dict[str, Any]:
+    """The pod, before podTemplate is laid over it.
+
+    Args:
+        run: The resource.
+        resolved: What the pod has to do.
+        image: The image of main.
+        defaults: The operator's settings.
+        tracking: The tracking server.
+        tracked: The run in MLflow, if it is there already.
+        labels: The pod's labels.
+
+    Raises:
+        UsageError: The run names a volume as one of ours is named.
+    """
+    plan, pod = resolved.plan, pod_fields(run)
+    stages = _stages(run, plan, defaults, tracking)
+    seen = _seen_by_main(run, plan, defaults)
+    metadata: dict[str, Any] = {
+        "labels": labels,
+        "annotations": {**pod.get("annotations", {}), names.PLAN_ANNOTATION: plan.to_json()},
+    }
+    if tracked is not None:
+        metadata["annotations"][names.TRACKING_ANNOTATION] = _annotation(tracked, tracking)
+        metadata["finalizers"] = [names.TRACKING_FINALIZER]
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        # A project is somebody's code: it gets no way into the cluster, unless the run names an account for it.
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            # Otherwise kubelet goes through every file of a shared cache before each pod.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+            **pod.get("securityContext", {}),
+        },
+        "volumes": _volumes([place for stage in stages for place in stage.places] + seen, pod.get("volumes", [])),
+        "initContainers": [_init_container(stage, defaults) for stage in stages],
+        "containers": [_main(run, resolved, seen, image=image, defaults=defaults, tracking=tracking, tracked=tracked)],
+        **{key: pod[key] for key in _POD_KEYS if pod.get(key) not in (None, {}, [])},
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def pod_fields(run: ProjectRun) -> dict[str, Any]:
+    """spec.backend.kubernetes as the core API spells it; what is unset is not there."""
+    fields = run.spec.backend.kubernetes
+    return {} if fields is None else fields.to_dict()
+
+
+def _annotation(tracked: TrackedRun, tracking: TrackingServer | None) -> str:
+    told = {"uri": tracked.uri, "runId": tracked.run_id, "experimentId": tracked.experiment_id}
+    if tracking is not None and tracking.secret is not None:
+        told["secret"] = tracking.secret
+    return json.dumps(told)
+
+
+def _stages(run: ProjectRun, plan: Plan, defaults: PodDefaults, tracking: TrackingServer | None) -> tuple[_Stage, ...]:
+    ours = of_run()
+    brought, secrets = bringing(run, plan, tracking)
+    built, keys = building(run, plan, defaults.cache_claim)
+    if not secrets and not keys:
+        name = names.PREPARE_CONTAINER
+        return (_Stage(name, plan.steps, (*ours, temporary(name), *brought, *built)),)
+    name = names.FETCH_CONTAINER
+    steps = tuple(step for step in plan.steps if step != "environment")
+    fetch = _Stage(name, steps, (*ours, temporary(name), *brought, *secrets))
+    if plan.environment is None:
+        return (fetch,)
+    name = names.ENVIRONMENT_CONTAINER
+    return (fetch, _Stage(name, ("environment",), (*ours, temporary(name), *built, *keys)))
+
+
+def _seen_by_main(run: ProjectRun, plan: Plan, defaults: PodDefaults) -> list[Place]:
+    project, _ = of_run()
+    built, _ = building(run, plan, defaults.cache_claim)
+    account = service_account(run)
+    return [project, *(place.only_read() for place in built), *([account] if account is not None else [])]
+
+
+def _volumes(places: list[Place], given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    ours = {place.volume: place.source for place in places}
+    if taken := [volume["name"] for volume in given if volume["name"] in ours]:
+        raise UsageError(
+            f"spec.backend.kubernetes.volumes: {', '.join(taken)} is the name of a volume of mlp's own. Give yours "
+            "another name."
+        )
+    return [*({"name": name, **source} for name, source in ours.items()), *given]
+
+
+def _init_container(stage: _Stage, defaults: PodDefaults) -> dict[str, Any]:
+    builds = "environment" in stage.steps
+    env = [
+        {"name": "HOME", "value": names.HOME_DIRECTORY},
+        *(
+            {"name": f"MLP_POD_{what.upper()}", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{what}"}}}
+            for what in ("uid", "name", "namespace")
+        ),
+    ]
+    if builds:
+        env.append({"name": "MLP_ENV_ROOT", "value": names.ENVIRONMENTS_DIRECTORY})
+    return {
+        "name": stage.name,
+        "image": defaults.runner_image,
+        "imagePullPolicy": defaults.pull_policy,
+        "command": ["python", "-m", "mlp.steps"],
+        "args": list(stage.steps),
+        "env": env,
+        "volumeMounts": [place.mount for place in stage.places],
+        "resources": {"requests": dict(_BUILDING if builds else _BRINGING)},
+        "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _main(
+    run: ProjectRun,
+    resolved: Resolved,
+    places: list[Place],
+    *,
+    image: str,
+    defaults: PodDefaults,
+    tracking: TrackingServer | None,
+    tracked: TrackedRun | None,
+) -> dict[str, Any]:
+    pod, plan = pod_fields(run), resolved.plan
+    command = plan.project.command
+    if plan.environment is not None:
+        # On a line of its own: the command may begin with a comment. 126: found, and not executable.
+        command = f". {names.ACTIVATE_FILE} || exit 126\n{command}"
+    env = [*_own_variables(run), *_plain(resolved.variables), *_tracking_variables(tracking, tracked)]
+    env += [
+        {
+            "name": each.variable,
+            "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key, "optional": False}},
+        }
+        for each in resolved.secret_variables
+    ]
+    container: dict[str, Any] = {
+        "name": names.MAIN_CONTAINER,
+        "image": image,
+        "command": [names.INIT_PROGRAM, "--", "bash", "-c", _literal(command)],
+        "workingDir": plan.directory,
+        # Of two with one name the last counts: the user's.
+        "env": list({each["name"]: each for each in [*env, *pod.get("env", [])]}.values()),
+        "volumeMounts": [*(place.mount for place in places), *pod.get("volumeMounts", [])],
+        "securityContext": _restricted(),
+        # The end of the log of a failing command becomes part of the run's status without any right to read logs.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if image == defaults.runner_image:
+        container["imagePullPolicy"] = defaults.pull_policy  # other images: as Kubernetes takes their tags
+    credentials = tracking.secret if tracking is not None else None
+    sources = [{"secretRef": {"name": credentials, "optional": False}}] if credentials is not None else []
+    if sources or pod.get("envFrom"):
+        container["envFrom"] = [*sources, *pod.get("envFrom", [])]
+    if pod.get("resources"):
+        container["resources"] = pod["resources"]
+    return container
+
+
+def _own_variables(run: ProjectRun) -> list[dict[str, Any]]:
+    own = {
+        "HOME": names.HOME_DIRECTORY,
+        # Without it Python keeps its output until the buffer is full, and a killed process takes it along.
+        "PYTHONUNBUFFERED": "1",
+        names.RUN_VARIABLE: run.metadata.name,
+        names.NAMESPACE_VARIABLE: run.metadata.namespace,
+    }
+    return [{"name": name, "value": value} for name, value in own.items()]
+
+
+def _tracking_variables(tracking: TrackingServer | None, tracked: TrackedRun | None) -> list[dict[str, Any]]:
+    known: dict[str, str] = {}
+    if tracking is not None:
+        known["MLFLOW_TRACKING_URI"] = tracking.uri
+    if tracked is not None:
+        known |= {"MLFLOW_RUN_ID": tracked.run_id, "MLFLOW_EXPERIMENT_ID": tracked.experiment_id}
+    return _plain(known.items())
+
+
+def _plain(variables: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": _literal(value)} for name, value in variables]
+
+
+def _restricted() -> dict[str, Any]:
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def _literal(text: str) -> str:
+    """The text so that kubelet passes it on unchanged: it would expand ``$(NAME)`` and fold ``$$`` in a command."""
+    return text.replace("$", "$$")
