@@ -128,8 +128,11 @@ class Tracking:
         """One request of MLflow's REST API, beside the proxy."""
         with requests.Session() as session:
             session.trust_env = False
-            sent = {"params": values} if method == "GET" else {"json": values}
-            answer = session.request(method, f"{self.server.uri}/api/2.0/mlflow/{path}", timeout=60, **sent)
+            address = f"{self.server.uri}/api/2.0/mlflow/{path}"
+            if method == "GET":
+                answer = session.get(address, params=values, timeout=60)
+            else:
+                answer = session.request(method, address, json=values, timeout=60)
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()
         return found

@@ -1,0 +1,110 @@
+"""The environment cache on a claim: shared by runs at once, and told of when it cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.installation import condition, outcome
+from tests.e2e.services import TOOL
+from tests.e2e.volumes import GROUP, claim, writable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.installation import Workspace
+    from tests.e2e.services import Packages
+
+AT_ONCE = 3
+
+
+@pytest.fixture
+def project(workspace: Workspace, packages: Packages) -> str:
+    """The repository of a project with a small environment."""
+    files = {
+        "MLproject": """\
+name: tool
+conda_env: conda.yaml
+entry_points:
+  main:
+    command: "tool; touch /mlp/envs/x || echo refused"
+""",
+        "conda.yaml": f"channels: ['{packages.channel}', nodefaults]\ndependencies: [tool]\n",
+    }
+    workspace.host.publish("tool.git", files)
+    return "tool.git"
+
+
+def manifest(space: Workspace, name: str, project: str, claim_name: str, **spec: Any) -> dict[str, Any]:
+    """A run whose environment is kept on a claim."""
+    return space.manifest(name, project, environment={"cache": {"volumeClaimName": claim_name}}, **spec)
+
+
+def test_runs_that_start_at_once_on_a_cold_cache_build_once(
+    workspace: Workspace, packages: Packages, project: str, tmp_path: Path
+) -> None:
+    space = workspace
+    before = packages.asked_for(TOOL)
+    with claim(space, "envs", writable(tmp_path / "envs")):
+        names = [f"run-{number}" for number in range(AT_ONCE)]
+        space.apply(*(manifest(space, name, project, "envs") for name in names))
+        for name in names:
+            run = space.finish(name, seconds=180)
+            assert outcome(run)[0] == "Succeeded", run["status"]
+            # Main sees the cache, and cannot change it.
+            said = space.said(name).splitlines()
+            assert (said[0], said[-1]) == ("tool 1.0", "refused")
+        built = [name for name in names if "was built" in space.said(name, "environment")]
+        assert len(built) == 1
+        assert packages.asked_for(TOOL) == before + 1
+
+        # What is for one run alone leaves the cache alone.
+        alone = {"cache": {"policy": "Disabled", "volumeClaimName": "envs"}}
+        space.apply(space.manifest("alone", project, environment=alone))
+        assert outcome(space.finish("alone"))[0] == "Succeeded"
+        assert "was built" in space.said("alone", "environment")
+        [kept] = [path for path in (tmp_path / "envs").iterdir() if not path.name.startswith(".")]
+        assert (kept / "bin/tool").exists()
+
+
+def test_a_claim_that_cannot_be_used_is_told(workspace: Workspace, project: str, tmp_path: Path) -> None:
+    space = workspace
+    full, closed = tmp_path / "full", tmp_path / "closed"
+    for directory in (full, closed):
+        directory.mkdir()
+    space.cluster.mount_memory(full, f"size=16k,mode=2775,gid={GROUP}")
+    with (
+        claim(space, "gone", tmp_path / "no-such-directory"),
+        claim(space, "full", full),
+        claim(space, "closed", closed),
+    ):
+        for name in ("late", "gone", "full", "closed"):
+            space.apply(manifest(space, name, project, name))
+
+        # Nobody has made the claim yet: the run waits for it.
+        run = space.await_condition("late", "Succeeded", "VolumePending")
+        assert run["status"]["phase"] == "Preparing"
+        assert condition(run, "Reconciling")["status"] == "True"
+        assert "PersistentVolumeClaim late" in condition(run, "Succeeded")["message"]
+
+        # The node cannot mount it.
+        run = space.await_condition("gone", "Succeeded", "VolumeMountFailed")
+        assert run["status"]["phase"] == "Preparing"
+        assert "spec.environment.cache.volumeClaimName" in condition(run, "Succeeded")["message"]
+        space.kubectl("delete", "projectrun", "gone", "--wait=false")
+
+        # Nothing fits on it, or may be written to it.
+        for name, reason, words in (
+            ("full", "VolumeFull", ["no room left", "spec.environment.cache"]),
+            ("closed", "VolumeNotWritable", ["nothing can be written", "fsGroup"]),
+        ):
+            run = space.finish(name, seconds=120)
+            assert outcome(run) == ("Failed", "False", reason), run["status"]
+            message = condition(run, "Succeeded")["message"]
+            assert [word for word in words if word not in message] == [], message
+            steps = {each["name"]: each["state"] for each in run["status"]["steps"]}
+            assert steps["environment"] == "Failed"
+
+        with claim(space, "late", writable(tmp_path / "late")):
+            assert outcome(space.finish("late", seconds=120))[0] == "Succeeded"
