@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from mlp.resources import Phase
+from mlp.resources.plan import (
+    Plan,
+    PlannedBundle,
+    PlannedDownload,
+    PlannedEnvironment,
+    PlannedProject,
+    PlannedSource,
+)
+from mlp_operator.runs import volumes
 from mlp_operator.runs.hindrances import explain
-from tests.operator.build import pod, running, stamp, waiting
+from mlp_operator.runs.recording import TrackingServer
+from tests.operator.build import COMMIT, pod, project_run, running, stamp, waiting
 
 BOUND = {"PodScheduled": "True"}
 
@@ -115,6 +125,47 @@ def test_a_volume_that_is_not_mounted_is_told_with_its_field_and_the_way_out(mes
     assert (found.phase, found.reason, found.minor) == (Phase.PREPARING, reason, False)
     assert [part for part in parts if part not in found.message] == []
     assert "\n" not in found.message
+
+
+SHA256 = "0" * 64
+PROJECTS = {
+    "a repository": (
+        {"uri": "https://git.example.org/wine", "authSecretRef": {"name": "creds"}},
+        PlannedSource(uri="https://git.example.org/wine", commit=COMMIT, credentials=True),
+    ),
+    "a bundle": (
+        {"bundle": {"configMapName": "wine-project", "sha256": SHA256}},
+        PlannedSource(bundle=PlannedBundle(sha256=SHA256)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("project", "source"), PROJECTS.values(), ids=PROJECTS)
+def test_every_volume_that_a_field_asks_for_is_told_by_that_field(project, source):
+    run = project_run(
+        project=project,
+        data={"secretRef": {"name": "s3"}},
+        environment={"secretRef": {"name": "index"}, "cache": {"volumeClaimName": "envs"}},
+        backend={"kubernetes": {"serviceAccountName": "driver"}},
+    )
+    plan = Plan(
+        source=source,
+        project=PlannedProject(name="wine", entry_point="main", command="train"),
+        downloads=tuple(
+            PlannedDownload(parameter="data", uri=uri, path="/mlp/run/data/x") for uri in ("s3://b/k", "runs:/1/model")
+        ),
+        environment=PlannedEnvironment(kind="conda", file="conda.yaml"),
+    )
+    open_places, credentials = volumes.bringing(run, plan, TrackingServer("https://mlflow.example.org", "mlflow"))
+    cache, keys = volumes.building(run, plan, None)
+    account = volumes.service_account(run)
+    assert account is not None
+    places = [*open_places, *credentials, *cache, *keys, account]
+    assert len(places) >= 6
+    for place in places:
+        found = told(event("FailedMount", f'MountVolume.SetUp failed for volume "{place.volume}" : mount failed'))
+        assert "spec." in found.message, place.volume
+        assert "spec.backend.kubernetes.volumes" not in found.message, place.volume
 
 
 ATTACHING = {

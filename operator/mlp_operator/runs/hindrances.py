@@ -25,10 +25,12 @@ _FIELDS: Final = {
     "mlp-bundle": "spec.project.bundle.configMapName",
     "mlp-data": "spec.data.secretRef",
     "mlp-tracking": "spec.tracking.secretRef",
-    "mlp-environment": "spec.environment.secretRef",
+    "mlp-aws": "spec.data",
+    "mlp-index": "spec.environment.secretRef",
     "mlp-envs": "spec.environment.cache.volumeClaimName",
+    "mlp-service-account": "spec.backend.kubernetes.serviceAccountName",
 }
-"""The field that asks for each volume of ours. Others are the user's own."""
+"""The field that asks for each volume of ours (volumes.py). Others are the user's own."""
 
 _OTHERS: Final = "spec.backend.kubernetes.volumes"
 _CLAIMS: Final = f"{_FIELDS['mlp-envs']} or {_OTHERS}"
@@ -50,8 +52,10 @@ _DENIED_IMAGE: Final = re.compile(r"unauthorized|denied|forbidden|authentication
 
 _OF_VOLUMES: Final = frozenset({"FailedMount", "FailedMapVolume", "FailedAttachVolume"})
 _OF_SANDBOX: Final = frozenset({"FailedCreatePodSandBox", "NetworkNotReady"})
-_PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
-_CREATING: Final = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_PULLING: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+_CREATING: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 _SCHEDULING: Final = (
     (
