@@ -77,7 +77,7 @@ def test_completing_a_command_imports_none():
 def test_bash_completes_commands():
     done = subprocess.run(
         [MLP],
-        env=environment(_MLP_COMPLETE="bash_complete", COMP_WORDS="mlp s", COMP_CWORD="1"),
+        env=environment(_MLP_COMPLETE="bash_complete", COMP_WORDS="mlp sub", COMP_CWORD="1"),
         capture_output=True,
         text=True,
         timeout=60,

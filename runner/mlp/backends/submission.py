@@ -16,7 +16,7 @@ from mlp.source.location import project_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Request", "project_run", "with_request"]
+__all__ = ["Request", "project_run", "suffixed", "with_request"]
 
 _SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 """No vowels, and nothing that looks like something else: as Kubernetes' own generated names."""
@@ -167,6 +167,10 @@ def _manager(name: str | None) -> str | None:
 def _new_name(request: Request) -> str:
     base, _, subdirectory = (request.uri or "").partition("#")
     words = (project_name(base, subdirectory), request.entry_point or "main")
-    stem = "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words).strip("-") or "run"
+    return suffixed("-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words).strip("-") or "run")
+
+
+def suffixed(stem: str) -> str:
+    """A name for a new ProjectRun: a stem, shortened where it must be, and five random characters."""
     suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
-    return f"{stem[: MAX_NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip('-')}-{suffix}"
+    return f"{stem[: MAX_NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip('-.')}-{suffix}"

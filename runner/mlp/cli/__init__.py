@@ -13,8 +13,9 @@ from contextlib import suppress
 
 import click
 
-from mlp.cli.application import application
+from mlp.cli.application import COMMANDS, application
 from mlp.cli.errors import ExitStatus, exit_status
+from mlp.cli.program import program, speak_as_plugin, worded
 from mlp.errors import MlpError
 
 __all__ = ["main"]
@@ -34,8 +35,9 @@ def _run(arguments: list[str] | None) -> int:
         from mlp.cli.completion import register  # noqa: PLC0415 -- only where a shell completes a word
 
         register()
+    speak_as_plugin(COMMANDS)
     try:
-        result = application.main(args=arguments, prog_name=_program_name(), standalone_mode=False)
+        result = application.main(args=arguments, prog_name=program(), standalone_mode=False)
     except MlpError as error:
         _complain(str(error))
         return exit_status(error)
@@ -58,7 +60,7 @@ def _run(arguments: list[str] | None) -> int:
 def _complain(message: str) -> None:
     """Say on stderr what was wrong. That nobody reads it any more (``2>&1 | head``) must not change the status."""
     with suppress(OSError):
-        click.echo(f"Error: {message}", err=True)
+        click.echo(worded(f"Error: {message}", COMMANDS), err=True)
 
 
 def _point_to_parameters(error: click.NoSuchOption) -> None:
@@ -67,8 +69,3 @@ def _point_to_parameters(error: click.NoSuchOption) -> None:
     takes_parameters = error.ctx is not None and any(option.name == "parameters" for option in error.ctx.command.params)
     if takes_parameters and name != error.option_name:
         click.echo(f"A parameter of the project is given with -P {name}=VALUE.", err=True)
-
-
-def _program_name() -> str:
-    """The name in usage lines: kubectl runs its plugin ``kubectl-mlp`` as ``kubectl mlp``."""
-    return "kubectl mlp" if os.path.basename(sys.argv[0]) == "kubectl-mlp" else "mlp"  # noqa: PTH119 -- pathlib would cost its import here

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mlp.project import Parameter, Project
 
-__all__ = ["directories", "entry_points", "files", "parameters", "runs"]
+__all__ = ["directories", "entry_points", "files", "parameters", "runs", "runs_of_artifacts"]
 
 _DEADLINE: Final = 2.0
 """Seconds that a cluster may take to list its runs."""
@@ -93,6 +93,13 @@ def runs(context: click.Context, option: click.Parameter, incomplete: str) -> li
     named = context.params.get(option.name or "") or ()
     names = (line.rpartition("/")[2] for line in listed.splitlines())
     return [CompletionItem(name) for name in names if name.startswith(incomplete) and name not in named]
+
+
+def runs_of_artifacts(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The runs, each with the colon that its artifacts' paths follow."""
+    if ":" in incomplete:
+        return []
+    return [CompletionItem(f"{item.value}:") for item in runs(context, option, incomplete)]
 
 
 def _has_kubeconfig(context: click.Context) -> bool:

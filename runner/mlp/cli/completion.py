@@ -162,4 +162,4 @@ def _kind(item: CompletionItem) -> str:
 
 def _goes_on(item: CompletionItem) -> bool:
     """Whether more of the same word will follow a candidate."""
-    return str(item.value).endswith(("=", "/"))
+    return str(item.value).endswith(("=", "/", ":"))

@@ -10,7 +10,8 @@ from mlp.cli.candidates import runs
 from mlp.cli.durations import DURATION
 from mlp.cli.examples import examples
 from mlp.cli.place import place_options
-from mlp.errors import ClusterError, RunNotFound, WaitTimedOut
+from mlp.cli.several import for_each
+from mlp.errors import RunNotFound, WaitTimedOut
 
 if TYPE_CHECKING:
     from mlp.backends.kubernetes import Cluster
@@ -33,21 +34,18 @@ def command(names: tuple[str, ...], *, place: Place, wait: bool, timeout: float 
     """Delete runs, and what they left in the cluster: their Jobs, pods and logs. A run under way is ended."""
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait.")
-    missing: list[RunNotFound] = []
     with place.connect() as cluster:
-        for name in names:
-            try:
-                cluster.delete(name, after_dependents=wait)
-            except RunNotFound as error:
-                click.echo(f"Error: {error}", err=True)
-                missing.append(error)
-            else:
-                click.echo(f'projectrun.mlp.dev "{name}" deleted')
-        if wait:
-            for name in names:
-                _wait(cluster, name, timeout)
-    if missing:
-        raise ClusterError(f"{len(missing)} of {len(names)} could not be deleted.")
+
+        def delete(name: str) -> None:
+            cluster.delete(name, after_dependents=wait)
+            click.echo(f'projectrun.mlp.dev "{name}" deleted')
+
+        try:
+            for_each(names, delete, done="deleted")
+        finally:
+            if wait:
+                for name in names:
+                    _wait(cluster, name, timeout)
 
 
 def _wait(cluster: Cluster, name: str, timeout: float | None) -> None:

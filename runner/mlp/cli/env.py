@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 import click
 
 from mlp.cli.durations import DURATION
-from mlp.cli.output import age, Table
+from mlp.cli.output import age, print_table
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _specification(project: Path, manager: str | None) -> Specification:
 
 
 def _print(environments: list[Kept] | tuple[Kept, ...]) -> None:
-    Table(["HASH", "KIND", "SIZE", "CREATED", "USED", "FOR"], [_row(kept) for kept in environments])
+    print_table(["HASH", "KIND", "SIZE", "CREATED", "USED", "FOR"], [_row(kept) for kept in environments])
 
 
 def _row(kept: Kept) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlp.cli.place import Place
     from mlp.resources import ProjectRun
 
-__all__ = ["follow"]
+__all__ = ["described", "follow"]
 
 _UNSEEN: Final = 10.0
 """Seconds after which a run that no operator has looked at deserves a word."""
@@ -46,7 +46,7 @@ def follow(run: KubernetesRun, place: Place, *, timeout: float | None = None, lo
         click.echo(f"\nDetached from run '{run.name}', which goes on.", err=True)
         click.echo(f"  Follow it again:  {place.call('wait', run.name)}", err=True)
         click.echo(f"  Read its output:  {place.call('logs -f', run.name)}", err=True)
-        click.echo(f"  End it:           {place.call('delete', run.name)}", err=True)
+        click.echo(f"  End it:           {place.call('cancel', run.name)}", err=True)
         raise
     raise_for_outcome(last)
 
@@ -56,7 +56,7 @@ def _report(run: KubernetesRun, timeout: float | None) -> ProjectRun:
     said = ""
     asked_for_operator = False
     for state in run.states(timeout=timeout):
-        if (line := _line(state)) != said:
+        if (line := described(state)) != said:
             click.echo(line, err=True)
             said = line
         if not asked_for_operator and _is_unseen(state):
@@ -69,7 +69,8 @@ def _report(run: KubernetesRun, timeout: float | None) -> ProjectRun:
     return state
 
 
-def _line(run: ProjectRun) -> str:
+def described(run: ProjectRun) -> str:
+    """How a run is, in a line: its phase, the reason, and while it goes on what there is to say about it."""
     succeeded = run.status.condition(ConditionType.SUCCEEDED)
     if succeeded is None:
         return f"{run.name}: Pending"

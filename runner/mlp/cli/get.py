@@ -8,8 +8,9 @@ import click
 
 from mlp.cli.candidates import runs
 from mlp.cli.examples import examples
-from mlp.cli.output import age, output_option, print_objects
+from mlp.cli.output import age, output_option, print_objects, print_table
 from mlp.cli.place import place_options
+from mlp.cli.rows import header, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,15 +35,13 @@ def command(name: str, *, place: Place, output: str | None) -> None:
     with place.connect() as cluster:
         run = cluster.get(name)
     if output == "wide":
-        from mlp.cli.list import print_runs  # noqa: PLC0415
-
-        print_runs([run], wide=True)
+        print_table(header(wide=True), [row(run, wide=True)])
     elif output is not None:
         print_objects([run], output)
     else:
         from mlp.resources import ProjectRun  # noqa: PLC0415
 
-        for label, value in _lines(ProjectRun.parse(run)):
+        for label, value in _lines(ProjectRun.read(run)):
             click.echo(f"{label + ':':<14}{value}" if value else label)
 
 

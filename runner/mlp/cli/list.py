@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlp.cli.examples import examples
-from mlp.cli.output import age, output_option, print_objects, print_table
+from mlp.cli.output import Table, output_option, print_objects
 from mlp.cli.place import place_options
+from mlp.cli.rows import header, row
+from mlp.resources.conditions import Phase
 
 if TYPE_CHECKING:
+    from mlp.backends.kubernetes import Cluster, Listing, Selection
     from mlp.cli.place import Place
 
-__all__ = ["command", "print_runs"]
+__all__ = ["command"]
 
 Object = dict[str, Any]
 
@@ -24,58 +27,62 @@ Object = dict[str, Any]
         ("The runs of the current namespace", "mlp list"),
         ("Those of everybody, with their projects and commits", "mlp list -A -o wide"),
         ("The names of those with a label", "mlp list -l team=a -o name"),
+        ("Those that failed; and what comes to pass", "mlp list --phase Failed -w"),
     ),
 )
 @click.option("-A", "--all-namespaces", is_flag=True, help="The runs of all namespaces.")
 @click.option("-l", "--selector", metavar="LABELS", help="Only runs with these labels, such as team=a,stage!=test.")
+@click.option(
+    "--phase",
+    type=click.Choice([phase.value for phase in Phase], case_sensitive=False),
+    metavar="PHASE",
+    help="Only runs in this phase, such as Running or Failed.",
+)
+@click.option("-w", "--watch", is_flag=True, help="Go on with every change, until Ctrl-C.")
 @output_option("wide", "yaml", "json", "name")
 @place_options
-def command(*, place: Place, all_namespaces: bool, selector: str | None, output: str | None) -> None:
+def command(
+    *, place: Place, all_namespaces: bool, selector: str | None, phase: str | None, watch: bool, output: str | None
+) -> None:
     """List the runs in a cluster, the newest first."""
     if all_namespaces and place.namespace:
         raise click.UsageError("-A means all namespaces, and -n one of them.")
     with place.connect() as cluster:
-        runs = cluster.runs(all_namespaces=all_namespaces, selector=selector)
+        from mlp.backends.kubernetes import Selection  # noqa: PLC0415
+
+        meant = Selection(
+            all_namespaces=all_namespaces, labels=selector, fields=f"status.phase={phase}" if phase else None
+        )
+        listing = cluster.listing(meant)
+        table = _print(listing.items, output, cluster, meant, watch=watch)
+        if watch:
+            _watch(cluster, meant, listing, output, table)
+
+
+def _print(items: list[Object], output: str | None, cluster: Cluster, meant: Selection, *, watch: bool) -> Table:
+    """Print what there is. The table, for what comes later."""
+    table = Table(header(wide=output == "wide", namespaces=meant.all_namespaces))
     if output in {"yaml", "json", "name"}:
-        print_objects(runs, str(output), as_list=True)
-    elif not runs:
-        where = "in any namespace" if all_namespaces else f"in namespace {cluster.namespace}"
-        click.echo(f"No runs {where}.", err=True)
+        # While a list goes on it has no end that could close it.
+        print_objects(items, str(output), as_list=not watch, separate=watch)
+    elif items:
+        table.print([row(run, wide=output == "wide", namespaces=meant.all_namespaces) for run in items])
     else:
-        print_runs(runs, wide=output == "wide", namespaces=all_namespaces)
+        where = "in any namespace" if meant.all_namespaces else f"in namespace {cluster.namespace}"
+        which = " of that kind" if meant.labels or meant.fields else ""
+        click.echo(f"No runs{which} {where}.", err=True)
+    return table
 
 
-def print_runs(runs: list[Object], *, wide: bool = False, namespaces: bool = False) -> None:
-    """Print a table of runs, with the columns that `kubectl get` has."""
-    header = ["NAME", "PHASE", "REASON", "ENTRY", "BACKEND", "AGE"]
-    if namespaces:
-        header.insert(0, "NAMESPACE")
-    if wide:
-        header += ["PROJECT", "COMMIT", "ATTEMPTS", "JOB", "MLFLOW", "STARTED", "FINISHED"]
-    print_table(header, [_row(run, wide=wide, namespaces=namespaces) for run in runs])
-
-
-def _row(run: Object, *, wide: bool, namespaces: bool) -> list[str]:
-    metadata, spec, status = run["metadata"], run["spec"], run.get("status", {})
-    reason = next((c["reason"] for c in status.get("conditions", ()) if c["type"] == "Succeeded"), "")
-    row = [
-        metadata["name"],
-        status.get("phase", ""),
-        reason,
-        spec["project"].get("entryPoint", ""),
-        spec["backend"]["type"],
-        age(metadata["creationTimestamp"]),
-    ]
-    if namespaces:
-        row.insert(0, metadata["namespace"])
-    if wide:
-        row += [
-            status.get("project", {}).get("name", ""),
-            status.get("source", {}).get("commit", "")[:12],
-            str(status.get("attempts", "")),
-            status.get("kubernetes", {}).get("jobName", ""),
-            status.get("mlflow", {}).get("runId", ""),
-            age(status.get("startTime")),
-            age(status.get("completionTime")),
-        ]
-    return row
+def _watch(cluster: Cluster, meant: Selection, listing: Listing, output: str | None, table: Table) -> None:
+    for run, gone in cluster.changes(meant, listing):
+        if gone and (meant.labels or meant.fields):
+            continue  # it may be there, and not be one of those any more
+        if output in {"yaml", "json", "name"}:
+            if not gone:
+                print_objects([run], str(output), separate=True)
+            continue
+        line = row(run, wide=output == "wide", namespaces=meant.all_namespaces)
+        if gone:
+            line[2 if meant.all_namespaces else 1] = "Deleted"
+        table.print([line])

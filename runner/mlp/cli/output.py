@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 Object = dict[str, Any]
 
-__all__ = ["age", "output_option", "print_objects", "print_table", "reference"]
+__all__ = ["Table", "age", "output_option", "print_objects", "print_table", "reference"]
 
 _GAP: Final = "   "
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60))
@@ -31,35 +31,60 @@ def reference(manifest: Mapping[str, Any]) -> str:
     return f"projectrun.mlp.dev/{metadata.get('name') or metadata.get('generateName', '')}"
 
 
-def print_objects(objects: Sequence[Object], output: str, *, as_list: bool = False) -> None:
+def print_objects(objects: Sequence[Object], output: str, *, as_list: bool = False, separate: bool = False) -> None:
     """Print objects in a format that programs read.
 
     Args:
         objects: ProjectRuns.
         output: ``yaml``, ``json`` or ``name``.
         as_list: Print one List, however many there are, instead of one document each.
+        separate: Print each as a document that stands for itself, for others may follow.
     """
     if output == "name":
         for item in objects:
             click.echo(reference(item))
         return
     shown = [_without_managed_fields(item) for item in objects]
-    if as_list or (output == "json" and len(shown) != 1):
+    if as_list or (output == "json" and len(shown) != 1 and not separate):
         shown = [{"apiVersion": "v1", "kind": "List", "items": shown}]
     if output == "json":
-        click.echo(json.dumps(shown[0], indent=2, ensure_ascii=False))
+        for item in shown:
+            click.echo(json.dumps(item, indent=2, ensure_ascii=False))
         return
     import yaml  # noqa: PLC0415 -- only here
 
-    click.echo(yaml.safe_dump_all(shown, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    text = yaml.safe_dump_all(shown, sort_keys=False, allow_unicode=True, width=120, explicit_start=separate)
+    click.echo(text, nl=False)
+
+
+class Table:
+    """A table as kubectl prints it; lines can follow, in columns as wide as those before."""
+
+    def __init__(self, header: Sequence[str], *, empty: str = "<none>") -> None:
+        self._header = header
+        self._empty = empty
+        self._widths: list[int] = []
+
+    def print(self, rows: Iterable[Sequence[str]]) -> None:
+        """Print rows, the header before the first."""
+        for line in self.lines(rows):
+            click.echo(line)
+
+    def lines(self, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+        """Rows as lines, the header before the first. An empty cell is written as kubectl does, as ``<none>``."""
+        lines = [[cell or self._empty for cell in row] for row in rows]
+        if not self._widths:
+            lines.insert(0, list(self._header))
+            self._widths = [0] * len(self._header)
+        self._widths = [max(width, *(len(line[n]) for line in lines)) for n, width in enumerate(self._widths)]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, self._widths, strict=True))
+            yield _GAP.join(cells).rstrip()
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; an empty cell is written as kubectl does, as ``<none>``."""
-    lines = [header, *([cell or "<none>" for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
-        click.echo(_GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    """Print a table that is whole."""
+    Table(header).print(rows)
 
 
 def age(moment: str | datetime | None, *, until: datetime | None = None) -> str:

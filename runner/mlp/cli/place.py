@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from mlp.cli.program import program
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,11 +46,11 @@ class Place:
             raise
         return Cluster.connect(kubeconfig=self.kubeconfig, context=self.context, namespace=self.namespace)
 
-    def call(self, command: str, name: str) -> str:
+    def call(self, command: str, *arguments: str) -> str:
         """The command line of another command about a run in the same place, to be copied by the user."""
         given = {"-n": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
         options = [word for option, value in given.items() if value for word in (option, value)]
-        return f"mlp {command} {shlex.join([name, *options])}"
+        return f"{program()} {command} {shlex.join([*arguments, *options])}"
 
 
 def place_options(function: Command) -> Command:

@@ -9,19 +9,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlp.backends.kubernetes.cluster import Cluster
-from mlp.backends.kubernetes.logs import LogLine
+from mlp.backends.kubernetes.control import Answer
+from mlp.backends.kubernetes.log_lines import LogLine
+from mlp.backends.kubernetes.log_sources import Wanted
+from mlp.backends.kubernetes.logs import read_logs
+from mlp.backends.kubernetes.pages import tracking_page
+from mlp.backends.kubernetes.retrying import retry
 from mlp.backends.kubernetes.submitted import KubernetesRun, raise_for_outcome
+from mlp.backends.kubernetes.watching import Change, Listing, Selection
 from mlp.backends.submission import Request, project_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "Answer",
+    "Change",
     "Cluster",
     "KubernetesRun",
+    "Listing",
     "LogLine",
+    "Selection",
+    "Wanted",
     "raise_for_outcome",
+    "read_logs",
+    "retry",
     "submit",
+    "tracking_page",
 ]
 
 

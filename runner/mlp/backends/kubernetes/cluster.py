@@ -6,17 +6,16 @@ not know survives it, and so that the client's own models, which refuse such fie
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kubernetes.client import ApiClient, CustomObjectsApi
 
-from mlp.backends.kubernetes.answers import lines_of, translated
+from mlp.backends.kubernetes.answers import translated
 from mlp.backends.kubernetes.connection import connect
+from mlp.backends.kubernetes.core import CoreApi
 from mlp.backends.kubernetes.pods import Pods
-from mlp.errors import ClusterUnreachable, RunNotFound, WaitTimedOut
+from mlp.backends.kubernetes.watching import Change, Listing, Selection, changes, states, watched
 from mlp.resources.names import API_VERSION, GROUP, KIND, PLURAL, VERSION
 
 if TYPE_CHECKING:
@@ -34,10 +33,6 @@ _KIND: Final[dict[str, Any]] = {"group": GROUP, "version": VERSION, "plural": PL
 _TIMEOUT: Final = (5.0, 30.0)
 """Seconds for connecting, and for each answer."""
 _PAGE: Final = 500
-_WATCH: Final = 15
-"""Seconds that one watch lasts. Reading anew between them bounds what a watch that went silent can cost."""
-_PATIENCE: Final = 60.0
-"""Seconds that a cluster may be silent while we wait for a run."""
 
 
 class Cluster:
@@ -117,30 +112,47 @@ class Cluster:
                 )
             )
 
-    def runs(self, *, all_namespaces: bool = False, selector: str | None = None) -> list[Object]:
-        """All ProjectRuns, those created last first.
+    def runs(self, selection: Selection | None = None) -> list[Object]:
+        """The ProjectRuns that are meant, those created last first; without a selection, those of our namespace."""
+        return self.listing(selection or Selection()).items
 
-        Args:
-            all_namespaces: Of the whole cluster, not of our namespace alone.
-            selector: Labels that they have, as kubectl takes them.
-        """
-        options: dict[str, Any] = {**_KIND, "limit": _PAGE, "_request_timeout": _TIMEOUT}
-        if selector:
-            options["label_selector"] = selector
-        read: Callable[..., object] = self._runs.list_cluster_custom_object
-        if not all_namespaces:
-            read, options["namespace"] = self._runs.list_namespaced_custom_object, self.namespace
+    def listing(self, selection: Selection) -> Listing:
+        """The same, with the version from which they can be watched."""
+        options = {**self._options(selection), "limit": _PAGE, "_request_timeout": _TIMEOUT}
         items: list[Object] = []
         with translated(self._server):
             while True:
-                page = self._object(read(**options))
+                page = self._object(self._list(selection)(**options))
                 items += page["items"]
                 if not (following := page["metadata"].get("continue")):
                     break
                 options["_continue"] = following
         for item in items:  # the items of a list come without what all of them share
             item.update({"apiVersion": API_VERSION, "kind": KIND} | item)
-        return sorted(items, key=lambda item: item["metadata"]["creationTimestamp"], reverse=True)
+        items.sort(key=lambda item: item["metadata"]["creationTimestamp"], reverse=True)
+        return Listing(items, page["metadata"].get("resourceVersion", ""))
+
+    def watch(self, selection: Selection, version: str, *, seconds: float) -> Iterator[tuple[str, Object]]:
+        """The events since a version, as the API names them, for some seconds.
+
+        Args:
+            selection: Which ProjectRuns are meant.
+            version: The resourceVersion of what is known.
+            seconds: How long the server is to stay.
+        """
+        whole = max(1, math.ceil(seconds))
+        with translated(self._server):
+            answer = self._list(selection)(
+                **self._options(selection),
+                resource_version=version,
+                timeout_seconds=whole,
+                watch=True,
+                allow_watch_bookmarks=True,
+                _preload_content=False,
+                _request_timeout=(5.0, whole + 10.0),
+            )
+            # What comes unread is urllib3's own.
+            yield from watched(cast("BaseHTTPResponse", answer))
 
     def update_spec(self, name: str, spec: Mapping[str, Any]) -> Object:
         """Change fields of a ProjectRun's spec; the server says which ones can change.
@@ -192,48 +204,38 @@ class Cluster:
             WaitTimedOut: The time is over.
             ClusterUnreachable: The cluster is silent, at once or for longer than a minute.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        patience = 0.0
-        while True:
-            try:
-                state = self.get(name)
-                patience = time.monotonic() + _PATIENCE
-                yield state
-                yield from self._changes(name, state["metadata"]["resourceVersion"], deadline)
-            except ClusterUnreachable:
-                if time.monotonic() > patience:
-                    raise
-                time.sleep(1)
-            if time.monotonic() >= deadline:
-                raise WaitTimedOut(f"ProjectRun '{name}' has not ended in {timeout:g} s. It goes on.")
+        return states(self, name, timeout=timeout)
+
+    def changes(self, selection: Selection, since: Listing) -> Iterator[Change]:
+        """Every change of the ProjectRuns that are meant, for ever.
+
+        Args:
+            selection: Which are meant.
+            since: What is known of them.
+
+        Raises:
+            ClusterUnreachable: The cluster is silent for longer than a minute.
+        """
+        return changes(self, selection, since)
+
+    @property
+    def core(self) -> CoreApi:
+        """What else there is in our namespace."""
+        return CoreApi(self._client, self.namespace)
 
     @property
     def pods(self) -> Pods:
         """The pods of our namespace."""
-        return Pods(self._client, self.namespace)
+        return Pods(self.core)
 
-    def _changes(self, name: str, version: str, deadline: float) -> Iterator[Object]:
-        seconds = max(1, math.ceil(min(_WATCH, deadline - time.monotonic())))
-        with translated(self._server):
-            answer = self._runs.list_namespaced_custom_object(
-                **_KIND,
-                namespace=self.namespace,
-                field_selector=f"metadata.name={name}",
-                resource_version=version,
-                timeout_seconds=seconds,
-                watch=True,
-                _preload_content=False,
-                _request_timeout=(5.0, seconds + 10.0),
-            )
-            for line in lines_of(cast("BaseHTTPResponse", answer)):  # what comes unread is urllib3's own
-                event = json.loads(line)
-                match event["type"]:
-                    case "DELETED":
-                        raise RunNotFound(f"ProjectRun '{name}' was deleted.")
-                    case "ERROR":
-                        return  # the version is too old to watch from: it is read anew
-                    case _:
-                        yield event["object"]
+    def _list(self, selection: Selection) -> Callable[..., object]:
+        runs = self._runs
+        return runs.list_cluster_custom_object if selection.all_namespaces else runs.list_namespaced_custom_object
+
+    def _options(self, selection: Selection) -> dict[str, Any]:
+        place = {} if selection.all_namespaces else {"namespace": self.namespace}
+        selectors = {"label_selector": selection.labels, "field_selector": selection.fields}
+        return {**_KIND, **place, **{name: given for name, given in selectors.items() if given}}
 
     @staticmethod
     def _object(answer: object) -> Object:

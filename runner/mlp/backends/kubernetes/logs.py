@@ -8,148 +8,217 @@ last one, and whether a container has ended is the pod's word, never the stream'
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mlp.errors import ClusterError, ClusterUnreachable, RunNotFound, UsageError
+from mlp.backends.kubernetes.log_lines import LogLine, Writer, last_of_each_step
+from mlp.backends.kubernetes.log_sources import Progress, Wanted, chosen_attempt, chosen_containers, progress_of
+from mlp.backends.kubernetes.pages import tracking_page
+from mlp.errors import ClusterError, ClusterUnreachable, RunNotFound
 from mlp.resources import ConditionType, ProjectRun
-from mlp.resources.names import FETCH_CONTAINER, MAIN_CONTAINER, PREPARE_CONTAINER
+from mlp.resources.names import INIT_CONTAINERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from mlp.backends.kubernetes.cluster import Cluster
 
-__all__ = ["LogLine", "read_logs"]
+    Waiting = Callable[[ProjectRun], None]
+
+__all__ = ["read_logs"]
 
 Object = dict[str, Any]
 Answer = TypeVar("Answer")
 
 _PAUSE: Final = 0.5
 """Seconds between two looks at a pod whose next container has not started."""
+_LOOK: Final = 2.0
+"""Seconds between two looks at the run meanwhile, for whoever wants to hear why."""
 _PATIENCE: Final = 60.0
 """Seconds that the cluster may be silent while we follow."""
 _SILENCE: Final = 10.0
 """Seconds within which a reading that fails has failed from the start."""
-_ENVIRONMENT: Final = "environment"
-_CONTAINERS_OF_STEP: Final = {
-    # Where a step runs depends on whether credentials are mounted: the first of these that the pod has.
-    "clone": (FETCH_CONTAINER, PREPARE_CONTAINER),
-    "data": (FETCH_CONTAINER, PREPARE_CONTAINER),
-    _ENVIRONMENT: (_ENVIRONMENT, PREPARE_CONTAINER),
-    MAIN_CONTAINER: (MAIN_CONTAINER,),
-}
 
 
-class LogLine(NamedTuple):
-    """One line of a container."""
-
-    container: str
-    text: str
-
-    def __str__(self) -> str:
-        """The line as people read it: main's as it is, another's with the container's name."""
-        return self.text if self.container == MAIN_CONTAINER else f"[{self.container}] {self.text}"
-
-
-def read_logs(cluster: Cluster, run: str, *, follow: bool, source: str | None = None) -> Iterator[LogLine]:
+def read_logs(
+    cluster: Cluster, run: str, wanted: Wanted | None = None, *, follow: bool, waiting: Waiting | None = None
+) -> Iterator[LogLine]:
     """The lines of a run's newest pod; with ``follow``, those of every pod until the run has ended.
 
     Args:
         cluster: Where the run is.
         run: The ProjectRun's name.
+        wanted: Which lines; all of the run's newest pod if None.
         follow: Wait for what is still to come, from before there is a pod.
-        source: A container, or a step (clone, data, environment, main); all of them if None.
+        waiting: Called with the run now and then as long as there is nothing to be read.
 
     Raises:
         RunNotFound: There is no such run.
-        ClusterError: There is no pod to read from, yet or any more; with ``follow``, there never was one.
-        UsageError: The pod has no such container.
+        ClusterError: There is nothing to read from, yet or any more; with ``follow``, there never was.
+        UsageError: The pod has no such container or step.
     """
-    last = ProjectRun.parse(cluster.get(run))
-    pods = cluster.pods.of(run)
-    if not follow:
-        if not pods:
-            raise ClusterError(_no_pod(last))
-        yield from _of_pod(cluster, pods[-1], source, follow=False)
-        return
-    seen = {pod["metadata"]["uid"] for pod in pods[:-1]}
-    while True:
-        # The run first, its pods second: if it has ended by now, no pod can come that is not among them.
-        state = _patiently(lambda: _read(cluster, run))
-        last = state or last
-        pods = _patiently(lambda: cluster.pods.of(run))
-        pod = next((pod for pod in pods if pod["metadata"]["uid"] not in seen), None)
-        if pod is not None:
-            seen.add(pod["metadata"]["uid"])
-            yield from _of_pod(cluster, pod, source, follow=True)
-        elif state is None or state.finished:
-            break
+    return _Reading(cluster, run, wanted or Wanted(), follow=follow, waiting=waiting).lines()
+
+
+class _Reading:
+    """One reading of a run's logs."""
+
+    def __init__(self, cluster: Cluster, run: str, wanted: Wanted, *, follow: bool, waiting: Waiting | None) -> None:
+        self._cluster = cluster
+        self._run = run
+        self._wanted = wanted
+        self._follow = follow
+        self._waiting = waiting
+        self._looked = 0.0
+        self._tail = wanted.tail
+        self._since = ""
+        if wanted.since is not None:
+            self._since = (datetime.now(UTC) - timedelta(seconds=wanted.since)).isoformat().replace("+00:00", "Z")
+        self._started = False
+        """Whether anything has that is wanted."""
+
+    def lines(self) -> Iterator[LogLine]:
+        """The lines."""
+        last = ProjectRun.read(self._cluster.get(self._run))
+        pods = self._cluster.pods.of(self._run)
+        if self._wanted.only_attempt:
+            yield from self._of_pod(chosen_attempt(last, pods, self._wanted))
+        elif not self._follow:
+            if not pods:
+                raise ClusterError(_no_pod(last))
+            yield from self._of_pod(pods[-1])
         else:
+            last = yield from self._of_all_pods(last, pods)
+        if not self._started:
+            raise ClusterError(self._nothing(last))
+
+    def _of_all_pods(self, last: ProjectRun, pods: list[Object]) -> Generator[LogLine, None, ProjectRun]:
+        """The lines of the newest pod and of those that come, until the run has ended. Returns the run's last state."""
+        seen = {pod["metadata"]["uid"] for pod in pods[:-1]}
+        while True:
+            # The run first, its pods second: if it has ended by now, no pod can come that is not among them.
+            state = _patiently(self._state)
+            last = state or last
+            pods = _patiently(lambda: self._cluster.pods.of(self._run))
+            pod = next((pod for pod in pods if pod["metadata"]["uid"] not in seen), None)
+            if pod is not None:
+                seen.add(pod["metadata"]["uid"])
+                yield from self._of_pod(pod)
+                self._tail = None  # of the pods that come, everything is new
+            elif state is None or state.finished:
+                break
+            else:
+                self._tell(state)
+                time.sleep(_PAUSE)
+        if not seen:
+            raise ClusterError(_no_pod(last))
+        return last
+
+    def _of_pod(self, pod: Object) -> Iterator[LogLine]:
+        for container in chosen_containers(pod, self._wanted):
+            for line in self._of_container(pod["metadata"]["name"], container):
+                if self._wanted.only_step in {None, line.step}:
+                    yield line
+
+    def _of_container(self, pod: str, container: str) -> Iterator[LogLine]:
+        last, tail = "", self._tail
+        writer = Writer(container)
+        patience = time.monotonic() + _PATIENCE
+        while (progress := _patiently(lambda: self._progress(pod, container))) is not None:
+            whole = progress is Progress.NEVER
+            if progress in {Progress.RUNNING, Progress.TERMINATED}:
+                # Whether one step among several has begun, its lines tell.
+                self._started |= self._wanted.only_step is None or container not in INIT_CONTAINERS
+                began = time.monotonic()
+                try:
+                    if tail is not None:
+                        there = list(self._entries(pod, container, writer, last, tail=tail))
+                        last = there[-1].moment if there else ""
+                        yield from (line for line in last_of_each_step(there, tail) if self._is_young(line))
+                    else:
+                        for line in self._entries(pod, container, writer, last):
+                            last = line.moment
+                            if self._is_young(line):
+                                yield line
+                    # What ended before this reading has been read whole; what ran then may have written since.
+                    whole = progress is Progress.TERMINATED
+                    patience, tail = time.monotonic() + _PATIENCE, None
+                except ClusterError:
+                    now = time.monotonic()
+                    if now - began > _SILENCE:  # it was being read: the container was silent, or the stream broke
+                        patience = now + _PATIENCE
+                    if not self._follow or now > patience:
+                        raise
+            elif progress is Progress.WAITING and self._follow and self._waiting:
+                self._tell()
+            if whole or not self._follow:
+                return
             time.sleep(_PAUSE)
-    if not seen:
-        raise ClusterError(_no_pod(last))
+
+    def _entries(
+        self, pod: str, container: str, writer: Writer, last: str, *, tail: int | None = None
+    ) -> Iterator[LogLine]:
+        """What a container wrote after a moment: all that comes, or only what is there if the tail is wanted."""
+        prepares = container in INIT_CONTAINERS
+        lines = self._cluster.pods.log(
+            pod,
+            container,
+            follow=self._follow and tail is None,
+            # Of a container with several steps everything is read, for the headings.
+            since_seconds=_seconds_since(last or ("" if prepares else self._since)),
+            tail_lines=None if tail is None or prepares else max(tail, 1),
+        )
+        for entry in lines:
+            moment, _, text = entry.decode("utf-8", errors="replace").partition(" ")
+            # Reading again from a second on gives the lines of that second once more.
+            if _comparable(moment) > _comparable(last):
+                last = moment
+                step, text = writer.read(text)
+                self._started |= step == self._wanted.only_step
+                yield LogLine(container, text, step, moment, pod)
+
+    def _is_young(self, line: LogLine) -> bool:
+        return _comparable(line.moment) >= _comparable(self._since)
+
+    def _progress(self, pod: str, container: str) -> Progress | None:
+        """How far a container has come; None if its pod is gone."""
+        found = self._cluster.pods.get(pod)
+        return None if found is None else progress_of(found, container)
+
+    def _state(self) -> ProjectRun | None:
+        try:
+            return ProjectRun.read(self._cluster.get(self._run))
+        except RunNotFound:
+            return None
+
+    def _tell(self, state: ProjectRun | None = None) -> None:
+        now = time.monotonic()
+        if self._waiting is not None and now - self._looked >= _LOOK:
+            self._looked = now
+            if (state := state or self._state()) is not None and not state.finished:
+                self._waiting(state)
+
+    def _nothing(self, run: ProjectRun) -> str:
+        meant = self._wanted.only_step or self._wanted.container
+        what = f"'{meant}' of '{run.name}'" if meant else f"The pod of '{run.name}'"
+        if run.finished or self._follow:
+            return f"{what} never started.{_said(run)}"
+        return f"{what} has not started; follow it with --follow.{_said(run)}"
 
 
-def _read(cluster: Cluster, run: str) -> ProjectRun | None:
-    try:
-        return ProjectRun.parse(cluster.get(run))
-    except RunNotFound:
-        return None
+def _said(run: ProjectRun) -> str:
+    succeeded = run.status.condition(ConditionType.SUCCEEDED)
+    return f" {succeeded.reason}: {succeeded.message}" if succeeded else ""
 
 
 def _no_pod(run: ProjectRun) -> str:
-    succeeded = run.status.condition(ConditionType.SUCCEEDED)
-    said = f" {succeeded.reason}: {succeeded.message}" if succeeded else ""
     if run.status.kubernetes and run.status.kubernetes.pod_name:
-        return f"No pod of '{run.name}' is left, and its logs went with it.{said}"
+        page = tracking_page(run.status.mlflow)
+        kept = f"\nWhat it has logged to MLflow is still there: {page}" if page else ""
+        return f"No pod of '{run.name}' is left, and its logs went with it.{_said(run)}{kept}"
     if run.finished:
-        return f"'{run.name}' never had a pod.{said}"
-    return f"'{run.name}' has no pod yet; follow it with --follow.{said}"
-
-
-def _of_pod(cluster: Cluster, pod: Object, source: str | None, *, follow: bool) -> Iterator[LogLine]:
-    spec = pod["spec"]
-    names = [container["name"] for container in (*spec.get("initContainers", ()), *spec["containers"])]
-    for container in _chosen(names, source):
-        yield from _of_container(cluster, pod["metadata"]["name"], container, follow=follow)
-
-
-def _chosen(names: list[str], source: str | None) -> list[str]:
-    if source is None:
-        return names
-    for candidate in (source, *_CONTAINERS_OF_STEP.get(source, ())):
-        if candidate in names:
-            return [candidate]
-    raise UsageError(f"The run's pod has no container or step '{source}'. Its containers are: {', '.join(names)}.")
-
-
-def _of_container(cluster: Cluster, pod: str, container: str, *, follow: bool) -> Iterator[LogLine]:
-    last = ""
-    patience = time.monotonic() + _PATIENCE
-    while (state := _patiently(lambda: _state(cluster, pod, container))) != "gone":
-        whole = state == "never"
-        if state in {"running", "terminated"}:
-            began = time.monotonic()
-            try:
-                for line in cluster.pods.log(pod, container, follow=follow, since_seconds=_seconds_since(last)):
-                    moment, _, text = line.decode("utf-8", errors="replace").partition(" ")
-                    # Reading again from a second on gives the lines of that second once more.
-                    if _comparable(moment) > _comparable(last):
-                        last = moment
-                        yield LogLine(container, text)
-                # What ended before this reading has been read whole; what ran then may have written since.
-                whole = state == "terminated"
-                patience = time.monotonic() + _PATIENCE
-            except ClusterError:
-                now = time.monotonic()
-                if now - began > _SILENCE:  # it was being read: the container had nothing to say, or the stream broke
-                    patience = now + _PATIENCE
-                if not follow or now > patience:
-                    raise
-        if whole or not follow:
-            return
-        time.sleep(_PAUSE)
+        return f"'{run.name}' never had a pod.{_said(run)}"
+    return f"'{run.name}' has no pod yet; follow it with --follow.{_said(run)}"
 
 
 def _patiently(ask: Callable[[], Answer]) -> Answer:
@@ -162,20 +231,6 @@ def _patiently(ask: Callable[[], Answer]) -> Answer:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
-
-
-def _state(cluster: Cluster, pod: str, container: str) -> str:
-    """What can be said of a container: waiting, running, terminated, never (it will not start), or gone."""
-    found = cluster.pods.get(pod)
-    if found is None:
-        return "gone"
-    status = found["status"]
-    statuses = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
-    states: Object = next((item["state"] for item in statuses if item["name"] == container), {})
-    for state in ("terminated", "running"):
-        if state in states:
-            return state
-    return "never" if status.get("phase") in {"Succeeded", "Failed"} else "waiting"
 
 
 def _seconds_since(moment: str) -> int | None:

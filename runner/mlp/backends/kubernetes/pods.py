@@ -1,61 +1,57 @@
-"""The pods of runs, and their containers' logs.
-
-The client's own class for the core API takes more than a second to import, with every model that Kubernetes has; the
-three paths that are needed here are asked for directly.
-"""
+"""The pods of runs, and their containers' logs, as the API server gives them."""
 
 from __future__ import annotations
 
-import json
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from mlp.backends.kubernetes.answers import checked, lines_of, translated
 from mlp.resources.names import RUN_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from kubernetes.client import ApiClient
-    from urllib3 import BaseHTTPResponse
+    from mlp.backends.kubernetes.core import CoreApi
 
 __all__ = ["Pods"]
 
 Object = dict[str, Any]
 
-_TIMEOUT: Final = (5.0, 30.0)
-"""Seconds for connecting, and for each answer."""
 _SILENCE: Final = (5.0, 120.0)
-"""The same for a log: a container may have nothing to say for as long."""
+"""Seconds for connecting to a log, and for each answer: a container may have nothing to say for as long."""
 
 
 class Pods:
     """The pods of a namespace."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
-        self._client = client
-        self._server = str(client.configuration.host)
-        self._path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"
+    def __init__(self, core: CoreApi) -> None:
+        self._core = core
 
     def of(self, run: str) -> list[Object]:
         """The pods of a ProjectRun, in the order of their creation."""
-        with translated(self._server):
-            answer = self._ask("", {"labelSelector": f"{RUN_LABEL}={run}"}, _TIMEOUT)
-            pods: list[Object] = json.loads(checked(answer).data)["items"]
+        pods = self._core.list("pods", labelSelector=f"{RUN_LABEL}={run}")
         return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
     def get(self, name: str) -> Object | None:
         """A pod, or None if there is none of that name."""
-        with translated(self._server):
-            answer = self._ask(f"/{quote(name, safe='')}", {}, _TIMEOUT)
-            if answer.status == HTTPStatus.NOT_FOUND:
-                return None
-            pod: Object = json.loads(checked(answer).data)
-            return pod
+        return self._core.get("pods", name)
 
-    def log(self, name: str, container: str, *, follow: bool, since_seconds: int | None = None) -> Iterator[bytes]:
+    def log(
+        self,
+        name: str,
+        container: str,
+        *,
+        follow: bool,
+        since_seconds: int | None = None,
+        tail_lines: int | None = None,
+    ) -> Iterator[bytes]:
         """The lines of a container's log, each behind its time, without line ends.
+
+        Args:
+            name: The pod.
+            container: Its container.
+            follow: Stay for what is still to come.
+            since_seconds: Leave out what is older.
+            tail_lines: Only so many of the last lines, and what comes.
 
         Raises:
             ClusterError: The container has no log yet, or its pod is gone.
@@ -64,16 +60,6 @@ class Pods:
         query = {"container": container, "follow": str(follow).lower(), "timestamps": "true"}
         if since_seconds is not None:
             query["sinceSeconds"] = str(since_seconds)
-        with translated(self._server):
-            yield from lines_of(self._ask(f"/{quote(name, safe='')}/log", query, _SILENCE))
-
-    def _ask(self, path: str, query: Mapping[str, str], timeout: tuple[float, float]) -> BaseHTTPResponse:
-        request = self._client.param_serialize(
-            "GET",
-            self._path + path,
-            query_params=list(query.items()),
-            header_params={"Accept": "*/*"},
-            auth_settings=["BearerToken"],
-        )
-        answer: BaseHTTPResponse = self._client.call_api(*request, _request_timeout=timeout).response
-        return answer
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
+        return self._core.lines(f"pods/{quote(name, safe='')}/log", query, timeout=_SILENCE)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from mlp.backends.kubernetes.control import Answer, resume, shut_down, suspend
+from mlp.backends.kubernetes.log_sources import Wanted
 from mlp.backends.kubernetes.logs import read_logs
+from mlp.backends.kubernetes.retrying import retry
 from mlp.errors import RunCancelled, RunError
 from mlp.resources import ConditionType, ProjectRun, Reason
 
@@ -15,9 +18,6 @@ if TYPE_CHECKING:
     from mlp.backends.kubernetes.cluster import Cluster
 
 __all__ = ["KubernetesRun"]
-
-_SHUTDOWN: Final = {"shutdown": "Stop"}
-
 
 class KubernetesRun:
     """A ProjectRun in a cluster, by its name. It can be taken up from anywhere, by anyone who may read it."""
@@ -37,7 +37,7 @@ class KubernetesRun:
         Raises:
             RunNotFound: There is none of that name.
         """
-        return ProjectRun.parse(self.cluster.get(self.name))
+        return ProjectRun.read(self.cluster.get(self.name))
 
     def states(self, *, timeout: float | None = None) -> Iterator[ProjectRun]:
         """The ProjectRun as it is, and again whenever it changes (and now and then in between), until it has ended.
@@ -48,7 +48,7 @@ class KubernetesRun:
             ClusterUnreachable: The cluster is silent.
         """
         for state in self.cluster.states(self.name, timeout=timeout):
-            run = ProjectRun.parse(state)
+            run = ProjectRun.read(state)
             yield run
             if run.finished:
                 return
@@ -66,20 +66,62 @@ class KubernetesRun:
         """RUNNING, SCHEDULED, FINISHED, FAILED or KILLED."""
         return _status(self.get())
 
-    def cancel(self) -> None:
-        """End the run and wait until no pod of it is left. Does nothing to a run that has ended."""
-        if not self.get().finished:
-            self.cluster.update_spec(self.name, _SHUTDOWN)
-            self.wait()
-
-    def logs(self, *, follow: bool = False, source: str | None = None) -> Iterator[str]:
-        """The lines that the run wrote, without their line ends; those of its preparation begin with ``[container]``.
+    def shut_down(self, *, now: bool = False) -> Answer:
+        """Ask for the run's end, and do not wait for it.
 
         Args:
-            follow: Go on with what comes, until the run has ended.
-            source: A container, or a step: clone, data, environment, main.
+            now: Leave out the grace period in which the command may put its affairs in order.
         """
-        return (str(line) for line in read_logs(self.cluster, self.name, follow=follow, source=source))
+        return shut_down(self.cluster, self.name, now=now)
+
+    def cancel(self, *, now: bool = False) -> None:
+        """End the run and wait until no pod of it is left. Does nothing to a run that has ended."""
+        if self.shut_down(now=now) is not Answer.ENDED:
+            self.wait()
+
+    def suspend(self) -> Answer:
+        """Ask for the run's pod to be ended until the run is resumed."""
+        return suspend(self.cluster, self.name)
+
+    def resume(self) -> Answer:
+        """Ask for the run to go on, with a new pod."""
+        return resume(self.cluster, self.name)
+
+    def retry(self, *, name: str | None = None, latest: bool = False) -> KubernetesRun:
+        """Run once more what this run, which has ended, has run.
+
+        Args:
+            name: The new run's name; one is made if None.
+            latest: Resolve the version anew, instead of running the same commit.
+
+        Raises:
+            UsageError: It has not ended.
+        """
+        return KubernetesRun(
+            self.cluster, retry(self.cluster, self.name, new_name=name, latest=latest)["metadata"]["name"]
+        )
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        step: str | None = None,
+        container: str | None = None,
+        attempt: int | None = None,
+        tail: int | None = None,
+    ) -> Iterator[str]:
+        """The lines that the run wrote, without their line ends; those of its preparation begin with ``[step]``.
+
+        Args:
+            follow: Go on with what comes, over all attempts, until the run has ended.
+            step: Only what this one wrote: clone, data, environment or main.
+            container: Only what this container wrote.
+            attempt: Only what was written in this attempt; the last one's if None.
+            tail: Only so many of the last lines of each step, of those that are there already.
+        """
+        wanted = Wanted(step=step, container=container, attempt=attempt, tail=tail)
+        lines = read_logs(self.cluster, self.name, wanted, follow=follow)
+        return (line.text if wanted.only_step else str(line) for line in lines)
 
 
 def raise_for_outcome(run: ProjectRun) -> None:
