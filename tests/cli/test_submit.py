@@ -38,6 +38,10 @@ def test_every_option_has_its_field():
         *(f"{URI}#examples/wine", "-e", "train.py", "-v", "release/1", "-P", "alpha=0.5", "-P", "text=a=b; $HOME ü"),
         *("--name", "wine-1", "-n", "team-a", "--auth-secret", "git-creds", "--env-manager", "virtualenv"),
         *("--image", "registry.example.org/base:1", "--service-account", "trainer", "--cpu", "500m", "--memory", "4Gi"),
+        *("--experiment-name", "wine", "--run-name", "first", "--tracking-uri", "https://mlflow.example.org"),
+        *("--tracking-secret", "t", "--data-secret", "d", "--env-secret", "e", "--cache-claim", "envs"),
+        *("--cache-policy", "refresh", "--queue", "gpus", "--priority-class", "low", "--backoff-limit", "0"),
+        *("--active-deadline", "1h30m", "--pending-deadline", "90", "--ttl", "7d"),
     )
 
     assert manifest["metadata"] == {"name": "wine-1", "namespace": "team-a"}
@@ -49,7 +53,21 @@ def test_every_option_has_its_field():
             "authSecretRef": {"name": "git-creds"},
         },
         "parameters": [{"name": "alpha", "value": "0.5"}, {"name": "text", "value": "a=b; $HOME ü"}],
-        "environment": {"manager": "Virtualenv", "image": "registry.example.org/base:1"},
+        "experiment": {"name": "wine", "runName": "first"},
+        "tracking": {"uri": "https://mlflow.example.org", "secretRef": {"name": "t"}},
+        "data": {"secretRef": {"name": "d"}},
+        "environment": {
+            "manager": "Virtualenv",
+            "image": "registry.example.org/base:1",
+            "cache": {"policy": "Refresh", "volumeClaimName": "envs"},
+            "secretRef": {"name": "e"},
+        },
+        "queueName": "gpus",
+        "queuePriorityClassName": "low",
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": 5400,
+        "pendingDeadlineSeconds": 90,
+        "ttlSecondsAfterFinished": 604800,
         "backend": {
             "kubernetes": {
                 "serviceAccountName": "trainer",
@@ -114,7 +132,12 @@ def test_a_dry_run_on_the_client_prints_a_name_or_a_sentence():
         ([URI, "--wait", "--dry-run=client"], "--dry-run=client starts no run"),
         ([URI, "--env-manager", "poetry"], "no environment manager 'poetry'"),
         ([URI, "--memory", "4GB"], "spec.backend.kubernetes.resources.requests.memory: must be an amount such as"),
-        (["."], "'.' is a directory on this machine, which a cluster cannot see"),
+        ([".", "-v", "main"], "version (-v) is for a project in a Git repository, and '.' is a directory"),
+        ([".", "--auth-secret", "a"], "(--auth-secret) is for a project in a Git repository"),
+        ([".", "--bundle-limit", "1G"], "'1G' is no size"),
+        ([".", "--bundle-limit", "200Mi"], "The limit for a bundle is between 1 byte and 104.9 MB"),
+        ([URI, "--cache-policy", "never"], "no cache policy 'never'. Choose one of: use, refresh, disabled"),
+        ([URI, "--active-deadline", "soon"], "'soon' is no time"),
         (["no/such/place"], "spec.project.uri: the uri must be https://HOST/PATH"),
         (["https://ann:hunter2@git.example.org/a"], "name a Secret in spec.project.authSecretRef"),
     ],
@@ -363,7 +386,7 @@ def test_ctrl_c_detaches_and_says_how_to_come_back_and_how_to_end_the_run(runs, 
     assert process.returncode == 130
     assert "Detached from run 'wine', which goes on." in said
     assert f"mlp wait wine -n {runs.namespace}" in said
-    assert f"mlp delete wine -n {runs.namespace}" in said
+    assert f"mlp cancel wine -n {runs.namespace}" in said
     assert "deletionTimestamp" not in runs.read("wine")["metadata"]
 
 

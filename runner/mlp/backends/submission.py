@@ -1,7 +1,11 @@
-"""The ProjectRun that stands for what was asked on a command line or in a call. No cluster is asked here."""
+"""The ProjectRun that stands for what was asked on a command line or in a call. No cluster is asked here.
+
+What lies on this machine has been packed by then (mlp.backends.sending): here it is a project's fields.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -24,6 +28,7 @@ _SUFFIX_LENGTH: Final = 5
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 """RFC 1123, as Kubernetes asks of most names."""
 
+_POLICIES: Final = {name.lower(): name for name in ("Use", "Refresh", "Disabled")}
 _MANAGERS: Final = {name.lower(): name for name in ("Auto", "Conda", "Virtualenv", "Local", "Image")}
 
 
@@ -32,7 +37,8 @@ class Request:
     """What someone asks for, in the words of the command line. None and empty mean: not asked.
 
     Attributes:
-        uri: The project's Git URI; ``#subdirectory`` may follow.
+        uri: The project's Git URI; ``#subdirectory`` may follow. It gives the run its name, too.
+        project: Fields of spec.project that stand for a project that is no Git URI.
         entry_point: An entry point, or a script's path in the project.
         version: A branch, tag or commit.
         parameters: Values by name.
@@ -42,9 +48,26 @@ class Request:
         service_account: The pod's ServiceAccount.
         cpu: What main asks for.
         memory: What main asks for and may use at most.
+        pod: Further fields of spec.backend.kubernetes.
+        experiment_name: The experiment of MLflow.
+        run_name: The run's name in MLflow.
+        tags: Tags of the run in MLflow.
+        tracking_uri: The tracking server, as pods reach it.
+        tracking_secret: The name of a Secret with credentials for it.
+        data_secret: The name of a Secret with credentials for data.
+        environment_secret: The name of a Secret with credentials for channels and indexes.
+        cache_claim: The claim of the volume that has the environments.
+        cache_policy: use, refresh or disabled.
+        queue: A LocalQueue of Kueue.
+        priority: A WorkloadPriorityClass of Kueue.
+        backoff_limit: How often to try again.
+        active_deadline: Seconds that the run may be active.
+        pending_deadline: Seconds after which the command must have started.
+        ttl: Seconds after the end until the ProjectRun is deleted.
     """
 
     uri: str | None = None
+    project: Mapping[str, Any] = field(default_factory=dict)
     entry_point: str | None = None
     version: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -54,28 +77,61 @@ class Request:
     service_account: str | None = None
     cpu: str | None = None
     memory: str | None = None
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    experiment_name: str | None = None
+    run_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tracking_uri: str | None = None
+    tracking_secret: str | None = None
+    data_secret: str | None = None
+    environment_secret: str | None = None
+    cache_claim: str | None = None
+    cache_policy: str | None = None
+    queue: str | None = None
+    priority: str | None = None
+    backoff_limit: int | None = None
+    active_deadline: float | None = None
+    pending_deadline: float | None = None
+    ttl: float | None = None
 
     def to_spec(self) -> dict[str, Any]:
         """The fields of a ProjectRun's spec that are asked for."""
-        secret = {"name": self.auth_secret} if self.auth_secret else None
         requests = _given({"cpu": self.cpu, "memory": self.memory})
         # A pod over its memory request is the first to go when a node runs short; one over its limit is killed alone.
         resources = _given({"requests": requests, "limits": _given({"memory": self.memory})})
         manager = _manager(self.env_manager) or ("Image" if self.image else None)
-        kubernetes = _given({"serviceAccountName": self.service_account, "resources": resources})
+        kubernetes = _given({"serviceAccountName": self.service_account, "resources": resources, **self.pod})
+        cache = _given({"policy": _policy(self.cache_policy), "volumeClaimName": self.cache_claim})
+        tags = [{"name": name, "value": value} for name, value in self.tags.items()]
         return _given(
             {
                 "project": _given(
                     {
-                        "uri": _git_uri(self.uri) if self.uri else None,
+                        **(self.project or {"uri": _git_uri(self.uri) if self.uri else None}),
                         "version": self.version,
                         "entryPoint": self.entry_point,
-                        "authSecretRef": secret,
+                        "authSecretRef": _named(self.auth_secret),
                     }
                 ),
                 "parameters": [{"name": name, "value": value} for name, value in self.parameters.items()],
-                "environment": _given({"manager": manager, "image": self.image}),
+                "experiment": _given({"name": self.experiment_name, "runName": self.run_name, "tags": tags}),
+                "tracking": _given({"uri": self.tracking_uri, "secretRef": _named(self.tracking_secret)}),
+                "data": _given({"secretRef": _named(self.data_secret)}),
+                "environment": _given(
+                    {
+                        "manager": manager,
+                        "image": self.image,
+                        "cache": cache,
+                        "secretRef": _named(self.environment_secret),
+                    }
+                ),
                 "backend": _given({"kubernetes": kubernetes}),
+                "queueName": self.queue,
+                "queuePriorityClassName": self.priority,
+                "backoffLimit": self.backoff_limit,
+                "activeDeadlineSeconds": _seconds(self.active_deadline),
+                "pendingDeadlineSeconds": _seconds(self.pending_deadline),
+                "ttlSecondsAfterFinished": _seconds(self.ttl),
             }
         )
 
@@ -120,7 +176,7 @@ def with_request(manifest: Mapping[str, Any], request: Request) -> dict[str, Any
     ProjectRun.parse(manifest)
     asked = request.to_spec()
     spec = dict(manifest["spec"])
-    if "uri" in asked.get("project", {}):
+    if not {"uri", "bundle"}.isdisjoint(asked.get("project", {})):
         # What lies at another URI has other versions and directories.
         kept = {key: spec["project"][key] for key in ("entryPoint", "submodules", "lfs") if key in spec["project"]}
         spec["project"] = kept
@@ -128,6 +184,9 @@ def with_request(manifest: Mapping[str, Any], request: Request) -> dict[str, Any
         given = {parameter["name"] for parameter in parameters}
         before = [parameter for parameter in spec.get("parameters") or () if parameter["name"] not in given]
         spec["parameters"] = [*before, *parameters]
+    _add_before(asked, spec, ("experiment", "tags"), key="name")
+    for name, key in (("volumes", "name"), ("volumeMounts", "mountPath")):
+        _add_before(asked, spec, ("backend", "kubernetes", name), key=key)
     result = {**manifest, "spec": _merged(spec, asked)}
     ProjectRun.parse(result)
     return result
@@ -136,6 +195,27 @@ def with_request(manifest: Mapping[str, Any], request: Request) -> dict[str, Any
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that say something: not None, not empty."""
     return {key: value for key, value in fields.items() if value is not None and value not in ({}, [])}
+
+
+def _named(name: str | None) -> dict[str, str] | None:
+    return {"name": name} if name else None
+
+
+def _seconds(duration: float | None) -> int | None:
+    # The API counts in whole seconds, and a deadline of none would be over at once.
+    return None if duration is None else math.ceil(duration)
+
+
+def _add_before(asked: dict[str, Any], spec: Mapping[str, Any], path: tuple[str, ...], *, key: str) -> None:
+    """Put a list of the file's before what is asked for of it; where both name the same thing, the file's counts."""
+    place: Any = asked
+    before: Any = spec
+    for part in path[:-1]:
+        place, before = (place or {}).get(part), (before or {}).get(part)
+    if place and place.get(path[-1]):
+        kept = list((before or {}).get(path[-1]) or ())
+        taken = {item[key] for item in kept}
+        place[path[-1]] = [*kept, *(item for item in place[path[-1]] if item[key] not in taken)]
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,8 +230,8 @@ def _git_uri(uri: str) -> str:
     text = uri.strip().strip("'\"").strip()
     if Path(text.partition("#")[0]).is_dir():
         raise UsageError(
-            f"'{uri}' is a directory on this machine, which a cluster cannot see. Push it to a Git repository and "
-            "submit that one's URI, or run it here with 'mlp run'."
+            f"'{uri}' is a directory on this machine, which a cluster cannot see. Submit it packed ('mlp submit'), or "
+            "push it to a Git repository and submit that one's URI."
         )
     return text
 
@@ -164,8 +244,18 @@ def _manager(name: str | None) -> str | None:
     return manager
 
 
+def _policy(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if (policy := _POLICIES.get(name.lower())) is None:
+        raise UsageError(f"There is no cache policy '{name}'. Choose one of: {', '.join(_POLICIES)}.")
+    return policy
+
+
 def _new_name(request: Request) -> str:
     base, _, subdirectory = (request.uri or "").partition("#")
+    if request.project:
+        base = str(Path(base).resolve())  # "." is called as the directory is
     words = (project_name(base, subdirectory), request.entry_point or "main")
     return suffixed("-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words).strip("-") or "run")
 

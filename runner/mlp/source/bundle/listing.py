@@ -19,7 +19,7 @@ from mlp.source.bundle.ignoring import FILE_NAME, call_git, without_ignored
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["JUNK", "list_tree"]
+__all__ = ["JUNK", "is_work_tree", "list_tree"]
 
 JUNK: Final = (
     *(".bzr", ".hg", ".svn", ".jj"),
@@ -49,7 +49,7 @@ def list_tree(directory: Path, *, most: int) -> list[str]:
         UsageError: Git would have to be asked, and is not there.
     """
     found: set[str] = set()
-    for path in _in_git(directory, "") if _is_work_tree(directory) else _walk(directory, ""):
+    for path in _in_git(directory, "") if is_work_tree(directory) else _walk(directory, ""):
         found.add(path)
         if len(found) > most:
             raise SourceInvalid(
@@ -60,7 +60,13 @@ def list_tree(directory: Path, *, most: int) -> list[str]:
     return without_ignored(directory, paths)
 
 
-def _is_work_tree(directory: Path) -> bool:
+def is_work_tree(directory: Path) -> bool:
+    """Whether Git says what belongs to a directory.
+
+    Raises:
+        SourceInvalid: It would have to, and cannot.
+        UsageError: There is no program ``git``.
+    """
     place = directory.resolve()
     if not any((parent / _GIT).exists() for parent in (place, *place.parents)):
         return False
@@ -114,7 +120,7 @@ def _walk(directory: Path, prefix: str) -> Iterator[str]:
             continue
         if not entry.is_dir(follow_symlinks=False):
             yield prefix + entry.name
-        elif (path / _GIT).exists() and _is_work_tree(path):
+        elif (path / _GIT).exists() and is_work_tree(path):
             yield from _in_git(path, f"{prefix}{entry.name}/")
         elif not _is_environment(path):
             yield from _walk(path, f"{prefix}{entry.name}/")
