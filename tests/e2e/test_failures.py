@@ -12,6 +12,8 @@ from tests.e2e.installation import condition, outcome, wait_until
 if TYPE_CHECKING:
     from tests.e2e.installation import Workspace
 
+DATABRICKS = {"type": "Databricks", "databricks": {"serverless": {}}}
+
 MISTAKES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     # name: what differs from a good run, the reason, what the message has to say
     "unknown-entry-point": ({"entry_point": "exti"}, "EntryPointNotFound", ["exti", "'exit'"]),
@@ -30,7 +32,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "bad-subdirectory": ({"subdirectory": "not/there"}, "SourceNotFound", ["not/there"]),
     "wrong-password": ({"secret": "wrong-creds"}, "AuthenticationFailed", ["authSecretRef"]),
     "no-password": ({"secret": None}, "AuthenticationFailed", ["authSecretRef"]),
-    "field-of-later": ({"lfs": True}, "FieldNotSupported", ["spec.project.lfs"]),
+    "backend-of-later": ({"backend": DATABRICKS}, "FieldNotSupported", ["spec.backend.type Databricks"]),
 }
 
 
@@ -43,10 +45,7 @@ def flawed(workspace: Workspace) -> Workspace:
 def test_mistakes_are_told_before_any_job_exists(flawed: Workspace) -> None:
     for name, (differs, _, _) in MISTAKES.items():
         arguments = {"repository": "probe.git", **differs}
-        lfs = arguments.pop("lfs", False)
-        manifest = flawed.manifest(name, **arguments)
-        manifest["spec"]["project"]["lfs"] = lfs
-        flawed.apply(manifest)
+        flawed.apply(flawed.manifest(name, **arguments))
     for name, (_, reason, words) in MISTAKES.items():
         run = flawed.finish(name, seconds=40)
         assert outcome(run) == ("Failed", "False", reason), (name, run["status"])

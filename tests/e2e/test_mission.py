@@ -92,12 +92,12 @@ def test_a_project_that_needs_everything_runs_to_its_end(
     with claim(workspace, "envs", cache):
         first = run("first")
         assert first["status"]["source"]["commit"] == commit
-        assert "was built" in workspace.said("first", "environment")
+        assert "Built " in workspace.said("first", "environment")
         second = run("second")
         # Nothing is built, and nothing asked for.
         said = workspace.said("second", "environment")
-        assert "was built" not in said
-        assert "already exists" in said
+        assert "Built " not in said, second["status"]["steps"]
+        assert "Found " in said, said
         assert len([path for path in cache.iterdir() if not path.name.startswith(".")]) == 1
 
         for each in (first, second):

@@ -55,7 +55,7 @@ def test_runs_that_start_at_once_on_a_cold_cache_build_once(
             # Main sees the cache, and cannot change it.
             said = space.said(name).splitlines()
             assert (said[0], said[-1]) == ("tool 1.0", "refused")
-        built = [name for name in names if "was built" in space.said(name, "environment")]
+        built = [name for name in names if "Built " in space.said(name, "environment")]
         assert len(built) == 1
         assert packages.asked_for(TOOL) == before + 1
 
@@ -63,7 +63,7 @@ def test_runs_that_start_at_once_on_a_cold_cache_build_once(
         alone = {"cache": {"policy": "Disabled", "volumeClaimName": "envs"}}
         space.apply(space.manifest("alone", project, environment=alone))
         assert outcome(space.finish("alone"))[0] == "Succeeded"
-        assert "was built" in space.said("alone", "environment")
+        assert "Built " in space.said("alone", "environment")
         [kept] = [path for path in (tmp_path / "envs").iterdir() if not path.name.startswith(".")]
         assert (kept / "bin/tool").exists()
 
