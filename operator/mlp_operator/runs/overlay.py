@@ -83,7 +83,7 @@ def _map(original: _Object, patch: _Object, fields: Mapping[str, _Merged | _Fiel
         case None | "merge":
             pass
         case "replace":
-            return {key: value for key, value in patch.items() if key != _DIRECTIVE}
+            return _map({}, {key: value for key, value in patch.items() if key != _DIRECTIVE}, fields, place)
         case "delete":
             return {}
         case other:
@@ -107,9 +107,9 @@ def _value(original: Any, patch: Any, known: _Merged | _Fields | None, place: st
         raise UsageError(f"{place} is {patch!r}, and it must be an object.")
     if isinstance(known, _Merged):
         return _merge(original or [], patch, known, place)
-    if not isinstance(original, dict) or not isinstance(patch, dict):
-        return _clean(patch)
-    return _map(original, patch, known or {}, place)
+    if isinstance(patch, dict):
+        return _map(original if isinstance(original, dict) else {}, patch, known or {}, place)
+    return _clean(patch)
 
 
 def _remove(result: _Object, patch: _Object, place: str) -> None:
@@ -131,6 +131,9 @@ def _retained(original: _Object, patch: _Object, place: str) -> _Object:
 
 def _merge(original: list[Any], patch: list[Any], merged: _Merged, place: str) -> list[Any]:
     if merged.key is None:
+        for number, each in enumerate(patch):
+            if not isinstance(each, str):
+                raise UsageError(f"{place}[{number}] is {each!r}, and it must be a text.")
         return _arranged([*original, *(each for each in dict.fromkeys(patch) if each not in original)], patch, original)
     key = merged.key
     elements = [_keyed(each, key, f"{place}[{number}]") for number, each in enumerate(patch)]
@@ -143,16 +146,15 @@ def _merge(original: list[Any], patch: list[Any], merged: _Merged, place: str) -
                 kept = [other for other in kept if other.get(key) != each[key]]
             case other:
                 raise _unknown(place, other)
-    added = [each for each in elements if each.get(_DIRECTIVE, "merge") == "merge"]
     if any(each.get(_DIRECTIVE) == "replace" for each in elements):
-        return [_clean({**each, _DIRECTIVE: None}) for each in added]
+        kept = []
+    added = [each for each in elements if each.get(_DIRECTIVE, "merge") == "merge"]
     result = list(kept)
     for each in added:
-        at = next((number for number, other in enumerate(result) if other.get(key) == each[key]), None)
-        if at is None:
-            result.append(_clean({**each, _DIRECTIVE: None}))
-        else:
-            result[at] = _map(result[at], each, merged.fields, f"{place}[{key}={each[key]}]")
+        at = next((number for number, other in enumerate(result) if other.get(key) == each[key]), len(result))
+        result[at : at + 1] = [
+            _map(result[at] if at < len(result) else {}, each, merged.fields, f"{place}[{key}={each[key]}]")
+        ]
     return _arranged(result, added, kept, of=itemgetter(key))
 
 

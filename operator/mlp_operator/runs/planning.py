@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -22,7 +22,7 @@ from mlp_operator.runs.status import plan_facts
 from mlp_operator.runs.surroundings import choose, given_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlp.project import Invocation, ProjectFiles
     from mlp.resources import ProjectRun
@@ -110,12 +110,7 @@ def plan_run(
     """
     project = Project.load(files)
     surroundings = choose(run, project.environment)
-    fields = run.spec.backend.kubernetes
-    places = PodPlaces(
-        source.directory,
-        mounts=tuple(mount.mount_path for mount in (fields.volume_mounts or () if fields is not None else ())),
-        own_image=(run.spec.environment.image or surroundings.docker_image) is not None,
-    )
+    places = _places(run, source, surroundings.docker_image)
     secret_variables = _secret_variables(run)
     invocation = project.resolve(
         run.spec.project.entry_point,
@@ -137,6 +132,27 @@ def plan_run(
     resolved = Resolved(plan, surroundings.docker_image, surroundings.variables, tuple(secret_variables.values()))
     _possible(run, resolved, tracking)
     return resolved
+
+
+def _places(run: ProjectRun, source: PlannedSource, docker_image: str | None) -> PodPlaces:
+    """What main will see, as far as the run says it itself or in podTemplate."""
+    fields = run.spec.backend.kubernetes
+    mounts = [mount.mount_path for mount in (fields.volume_mounts or () if fields is not None else ())]
+    image = run.spec.environment.image or docker_image
+    for container in _overlaid_main(fields.pod_template if fields is not None else None):
+        image = image or container.get("image")
+        given = container.get("volumeMounts")
+        mounts += [each["mountPath"] for each in given if "mountPath" in each] if isinstance(given, list) else []
+    return PodPlaces(source.directory, mounts=tuple(mounts), own_image=image is not None)
+
+
+def _overlaid_main(overlay: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    """What podTemplate says of main. Whether it is well-formed is seen when it is laid over the pod."""
+    spec = (overlay or {}).get("spec")
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    for container in containers if isinstance(containers, list) else ():
+        if isinstance(container, dict) and container.get("name") == names.MAIN_CONTAINER:
+            yield container
 
 
 def _possible(run: ProjectRun, resolved: Resolved, tracking: TrackingServer | None) -> None:

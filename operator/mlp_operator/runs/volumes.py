@@ -92,12 +92,16 @@ def bringing(run: ProjectRun, plan: Plan, tracking: TrackingServer | None) -> tu
         credentials.append(_secret("git", spec.project.auth_secret_ref.name, names.GIT_CREDENTIALS_DIRECTORY))
     if schemes and spec.data is not None and spec.data.secret_ref is not None:
         credentials.append(_secret("data", spec.data.secret_ref.name, names.DATA_CREDENTIALS_DIRECTORY))
-    if any(scheme in _S3 for scheme in schemes) and spec.data is not None:
+    # What the tracking server knows may lie in a bucket too.
+    if spec.data is not None and any(scheme in (*_S3, *_ON_THE_TRACKING_SERVER) for scheme in schemes):
         # Worth nothing by itself: a role has to be named too, by spec.data.secretRef or a webhook of the cloud's.
         token = {"path": posixpath.basename(names.AWS_TOKEN_FILE), "audience": "sts.amazonaws.com"}
         open_places.append(_tokens("aws", [_token(**token)], posixpath.dirname(names.AWS_TOKEN_FILE)))
     if any(scheme in _ON_THE_TRACKING_SERVER for scheme in schemes) and tracking is not None and tracking.secret:
-        credentials.append(_secret("tracking", tracking.secret, names.TRACKING_CREDENTIALS_DIRECTORY))
+        # One that the run names has to be there; not every namespace needs to have the operator's default.
+        optional = spec.tracking is None or spec.tracking.secret_ref is None
+        directory = names.TRACKING_CREDENTIALS_DIRECTORY
+        credentials.append(_secret("tracking", tracking.secret, directory, optional=optional))
     return open_places, credentials
 
 
@@ -129,8 +133,9 @@ def service_account(run: ProjectRun) -> Place | None:
     return _tokens("service-account", sources, _SERVICE_ACCOUNT)
 
 
-def _secret(name: str, secret: str, path: str) -> Place:
-    return Place(f"{PREFIX}{name}", {"secret": {"secretName": secret, "defaultMode": 0o400}}, path)
+def _secret(name: str, secret: str, path: str, *, optional: bool = False) -> Place:
+    source: dict[str, Any] = {"secretName": secret, "defaultMode": 0o400}
+    return Place(f"{PREFIX}{name}", {"secret": {**source, "optional": True} if optional else source}, path)
 
 
 def _tokens(name: str, sources: list[dict[str, Any]], path: str) -> Place:
