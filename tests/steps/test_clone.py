@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 
 from mlp.errors import UsageError
 from mlp.steps import Layout, run_steps
-from tests.servers import git_http
+from tests.cluster.fixtures import is_ci
+from tests.servers import git_http, lfs
 from tests.source import repositories
 
 
@@ -212,3 +214,37 @@ def test_without_another_root_the_paths_are_the_pods():
     layout = Layout()
     assert layout == Layout.under(Path("/"))
     assert str(layout.project) == "/mlp/run/project"
+
+
+class TestLargeFiles:
+    """Git LFS: contents where the plan wants them, else pointers."""
+
+    @pytest.fixture
+    def store(self):
+        return lfs.LargeFiles()
+
+    @pytest.fixture
+    def server(self, repository, store):
+        with git_http.serving(repository.path.parent, lfs=store) as server:
+            yield server
+
+    @pytest.fixture
+    def commit(self, repository, store):
+        return repository.commit({".gitattributes": lfs.ATTRIBUTES, "model.bin": store.put(b"weights")})
+
+    @pytest.mark.skipif(not lfs.available() and not is_ci(), reason="there is no git-lfs on this machine")
+    @pytest.mark.parametrize(("wanted", "begins"), [(True, b"weights"), (False, b"version https://git-lfs")])
+    def test_contents_are_brought_where_the_plan_says_so(self, pod, server, commit, wanted, begins):
+        pod.plan(uri=f"{server.url}/project", commit=commit, protocols=("http",), lfs=wanted)
+        done = pod.run("clone")
+        assert done.returncode == 0, done.stdout
+        assert (pod.layout.project / "model.bin").read_bytes().startswith(begins)
+
+    def test_an_image_without_the_program_is_told_so(self, pod, server, commit, tmp_path):
+        programs = tmp_path / "programs"
+        programs.mkdir()
+        for name in ("git", "sh", "cat", "catatonit"):
+            (programs / name).symlink_to(shutil.which(name) or "/usr/bin/catatonit")
+        pod.plan(uri=f"{server.url}/project", commit=commit, protocols=("http",), lfs=True)
+        assert pod.run("clone", PATH=str(programs)).returncode == 64
+        assert "no program git-lfs" in pod.report["message"]
