@@ -24,6 +24,7 @@ from mlp_operator.runs.caching import owner_by_label, trim_job, trim_pod, trim_r
 from mlp_operator.runs.controller import RUNS, RunController
 from mlp_operator.runs.job import PodDefaults
 from mlp_operator.runs.resolution import Resolver, forget_old_credentials
+from mlp_operator.runs.tracking import Tracker
 from mlp_operator.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -93,14 +94,16 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
         web = await serve_health(health, metrics, host=settings.health_host, port=settings.health_port)
         recorder = EventRecorder(cluster, component="mlp-operator")
         resolver = Resolver(cluster, queue, settings, metrics)
+        tracker = Tracker(cluster, queue, settings, metrics)
         controller = RunController(
             runs=runs,
             jobs=jobs,
             pods=pods,
             cluster=cluster,
             resolver=resolver,
+            tracker=tracker,
             recorder=recorder,
-            rules=Rules(PodDefaults(settings.runner_image, settings.runner_image_pull_policy), settings.progress_delay),
+            rules=Rules(_pod_defaults(settings), settings.progress_delay),
         )
         try:
             await _first_lists(kinds, queue, cluster, settings.namespaces, stop)
@@ -136,7 +139,19 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
         finally:
             queue.close()
             await resolver.close()
+            await tracker.close()
             await web.cleanup()
+
+
+def _pod_defaults(settings: Settings) -> PodDefaults:
+    return PodDefaults(
+        settings.runner_image,
+        settings.runner_image_pull_policy,
+        cache_claim=settings.environment_claim or None,
+        tracking_uri=settings.tracking_uri or None,
+        tracking_secret=settings.tracking_secret or None,
+        step_variables=settings.step_variables,
+    )
 
 
 async def _first_lists(

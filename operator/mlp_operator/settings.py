@@ -30,6 +30,15 @@ class Settings:
 
     runner_image_pull_policy: str = "IfNotPresent"
 
+    environment_claim: str = ""
+    """The PersistentVolumeClaim, in each run's namespace, that keeps environments where a run names none. Empty: they
+    live as long as their pods."""
+
+    step_variables: tuple[tuple[str, str], ...] = ()
+    """Variables of all containers that prepare runs: those of the operator that begin with ``MLP_STEP_``, without that
+    (``MLP_STEP_UV_DEFAULT_INDEX`` is ``UV_DEFAULT_INDEX`` there). For what a cluster has in common, such as its
+    channels and its index; credentials belong into the Secrets that runs name."""
+
     namespaces: tuple[str, ...] = ()
     """Namespaces to serve, comma-separated. Empty: all of them, which needs a ClusterRole."""
 
@@ -91,14 +100,16 @@ class Settings:
             SettingsError: A value has the wrong form.
         """
         source = os.environ if environment is None else environment
-        known = {f"MLP_{field.name.upper()}": field for field in fields(cls)}
-        values: dict[str, Any] = {}
+        known = {f"MLP_{field.name.upper()}": field for field in fields(cls) if field.name != "step_variables"}
+        given = ((name.removeprefix(_STEP), value) for name, value in source.items() if name.startswith(_STEP))
+        values: dict[str, Any] = {"step_variables": tuple(sorted(given))}
         for variable, field in known.items():
             if variable in source:
                 values[field.name] = _convert(variable, field.name, str(field.type), source[variable])
         return cls(**values)
 
 
+_STEP: Final = "MLP_STEP_"
 _AT_LEAST_ONE: Final = ("workers", "resolvers", "trackers")
 _PROTOCOLS: Final = ("https", "ssh", "http", "file")
 _LAST_PORT: Final = 65535

@@ -10,27 +10,32 @@ from __future__ import annotations
 import itertools
 import json
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mlp.resources import ConditionType, ProjectRun, names
 from mlp.resources.plan import Plan, PlannedParameter, PlannedProject, PlannedSource
 from mlp_operator.runs.actions import (
+    BeginTracking,
     CreateJob,
     Decision,
     DeleteJob,
     DeletePods,
     DeleteRun,
     Observed,
+    ReleasePods,
+    Requeue,
     Resolve,
     Rules,
     SuspendJob,
+    WriteTracking,
 )
 from mlp_operator.runs.decide import decide
 from mlp_operator.runs.job import PodDefaults, manifest
 from mlp_operator.runs.outcome import Working
 from mlp_operator.runs.planning import Resolved
+from mlp_operator.runs.recording import TrackedRun, Untracked
 from mlp_operator.runs.situation import read_job
 from mlp_operator.runs.status import merge_patch
 from mlp_operator.runs.transitions import events_between
@@ -126,7 +131,15 @@ def job(
         condition: Type, reason and message of the one condition that is True.
     """
     run = project_run() if run is None else run
-    body = manifest(run, plan(), image="image", defaults=RULES.defaults, attempts_before=attempts_before, variables=())
+    body = manifest(
+        run,
+        resolved(),
+        image="image",
+        defaults=RULES.defaults,
+        tracking=None,
+        tracked=None,
+        attempts_before=attempts_before,
+    )
     return stored(body, uid=uid, created=created, suspended=suspended) | (
         {"status": _job_status(failed, condition, started)}
         | ({} if not deleting else {"metadata": stored(body, uid=uid, created=created)["metadata"] | _deletion(30)})
@@ -206,6 +219,7 @@ def pod(
     message: str | None = None,
     deleting: int | None = None,
     withdrawn: bool = False,
+    held: bool = False,
 ) -> dict[str, Any]:
     """A pod of a run's Job.
 
@@ -218,6 +232,7 @@ def pod(
         conditions: By type: a status, or a status with reason and message.
         deleting: The grace period in seconds, if it is being deleted.
         withdrawn: The Job controller has let go of it.
+        held: It waits for its MLflow run to be written.
     """
     status: dict[str, Any] = {"phase": phase}
     if init is not None:
@@ -240,7 +255,7 @@ def pod(
             "resourceVersion": str(next(_versions)),
             "creationTimestamp": stamp(number),
             "labels": {names.RUN_LABEL: "wine"},
-            "finalizers": [] if withdrawn else [FINALIZER],
+            "finalizers": [*([] if withdrawn else [FINALIZER]), *([names.TRACKING_FINALIZER] if held else [])],
             "ownerReferences": [{"kind": "Job", "uid": of, "name": "wine", "controller": True}],
             **({} if deleting is None else _deletion(deleting)),
         },
@@ -295,6 +310,13 @@ class World:
     acted: list[Any] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     jobs_made: int = 0
+    tracking: str = "up"
+    """How the tracking server is: up, slow, down or denying."""
+    recording: Any = None
+    """What is known about the run in MLflow."""
+    told: list[str] = field(default_factory=list)
+    """The states that MLflow was told, in order."""
+    tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, *, outcome: Any = None, status: dict[str, Any] | None = None, **spec: Any) -> World:
@@ -328,6 +350,7 @@ class World:
     def restart(self) -> None:
         """Another process takes over: it knows what is in the cluster, and nothing else."""
         self.asked = False
+        self.recording = None
 
     def change(self, **spec: Any) -> None:
         """The user changes the spec."""
@@ -335,7 +358,13 @@ class World:
         self.body["metadata"]["generation"] += 1
 
     def observe(self, **hindrance: Any) -> Observed:
-        return Observed(job=self.job, pods=tuple(self.pods), outcome=self.outcome if self.asked else None, **hindrance)
+        return Observed(
+            job=self.job,
+            pods=tuple(self.pods),
+            outcome=self.outcome if self.asked else None,
+            recording=self.recording,
+            **hindrance,
+        )
 
     def decide(self, **hindrance: Any) -> Decision:
         return decide(self.run, self.observe(**hindrance), self.now, RULES)
@@ -367,7 +396,7 @@ class World:
         self.statuses.append(deepcopy(self.body["status"]))
         self.events += [event.reason for event in events_between(before, self.run.status)]
 
-    def _act(self, action: Any) -> dict[str, Any]:
+    def _act(self, action: Any) -> dict[str, Any]:  # noqa: C901, PLR0912 -- one case an action
         self.acted.append(action)
         match action:
             case Resolve():
@@ -378,7 +407,8 @@ class World:
                 if self.hindrance:
                     return self.hindrance
                 self.jobs_made += 1
-                self.job = stored(body, uid="job-uid" if self.jobs_made == 1 else f"job-uid-{self.jobs_made}")
+                uid = "job-uid" if self.jobs_made == 1 else f"job-uid-{self.jobs_made}"
+                self.job = stored(body, uid=uid, suspended=body["spec"].get("suspend", False))
             case DeleteJob():
                 assert self.job is not None
                 self.job["metadata"] |= _deletion(0)
@@ -388,11 +418,44 @@ class World:
             case SuspendJob(suspend=suspend):
                 assert self.job is not None
                 self.job["spec"]["suspend"] = suspend
+            case Requeue(queue=queue):
+                assert self.job is not None
+                self.job["metadata"]["labels"][names.QUEUE_LABEL] = queue
+            case BeginTracking(server=server):
+                self._tell(TrackedRun(server.uri, "7", "run-7", "SCHEDULED"), None)
+            case WriteTracking(run=tracked, wanted=wanted):
+                self.tags |= wanted.tags
+                self._tell(replace(tracked, state=wanted.state), tracked)
+            case ReleasePods(pods=pods):
+                for each in pods:
+                    each["metadata"]["finalizers"].remove(names.TRACKING_FINALIZER)
+                self.pods = [
+                    each
+                    for each in self.pods
+                    if each["metadata"]["finalizers"] or "deletionTimestamp" not in each["metadata"]
+                ]
             case DeleteRun():
                 self.body["metadata"]["deletionTimestamp"] = stamp()
         return {}
 
+    def _tell(self, after: TrackedRun, before: TrackedRun | None) -> None:
+        match self.tracking:
+            case "up":
+                self.told.append(after.state)
+                self.recording = after
+            case "slow":
+                self.recording = Working(self.now)
+            case "down":
+                later = self.now + timedelta(seconds=30)
+                self.recording = Untracked(
+                    "TrackingUnavailable", "nobody answers", final=False, retry_at=later, run=before
+                )
+            case "denying":
+                self.recording = Untracked(
+                    "TrackingDenied", "wrong password", final=True, retry_at=self.now, run=before
+                )
 
-def reading(*pods: dict[str, Any], backoff_limit: int = 0, **of_job: Any) -> Any:
+
+def reading(*pods: dict[str, Any], backoff_limit: int = 0, planned: tuple[str, ...] = ("clone",), **of_job: Any) -> Any:
     """What a Job and its pods say."""
-    return read_job(job(**of_job), pods, backoff_limit=backoff_limit)
+    return read_job(job(**of_job), pods, backoff_limit=backoff_limit, planned=planned)

@@ -13,6 +13,7 @@ from mlp_operator.settings import Settings, SettingsError
 GIVEN = {
     "MLP_RUNNER_IMAGE": ("registry.example.org/runner:2", "registry.example.org/runner:2"),
     "MLP_RUNNER_IMAGE_PULL_POLICY": ("Always", "Always"),
+    "MLP_ENVIRONMENT_CLAIM": ("mlp-envs", "mlp-envs"),
     "MLP_NAMESPACES": (" a, b ,,c", ("a", "b", "c")),
     "MLP_GIT_PROTOCOLS": ("https, HTTP", ("https", "http")),
     "MLP_GIT_OTHER_HOSTS": ("Yes", True),
@@ -44,7 +45,12 @@ def test_a_variable_sets_its_setting_and_no_other(variable, given):
 
 
 def test_every_setting_has_its_line_above():
-    assert set(GIVEN) == {f"MLP_{field.name.upper()}" for field in fields(Settings)}
+    assert set(GIVEN) == {f"MLP_{field.name.upper()}" for field in fields(Settings)} - {"MLP_STEP_VARIABLES"}
+
+
+def test_variables_of_the_steps_are_taken_by_their_prefix():
+    found = Settings.from_environment({"MLP_STEP_UV_OFFLINE": "1", "MLP_STEP_A": "", "MLP_STEPS": "x"})
+    assert found == Settings(step_variables=(("A", ""), ("UV_OFFLINE", "1")))
 
 
 def test_nothing_set_means_the_defaults():

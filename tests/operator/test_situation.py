@@ -16,6 +16,7 @@ from mlp.errors import (
 )
 from mlp.steps.report import Report
 from mlp_operator.runs.job import ATTEMPT_ANNOTATION
+from mlp_operator.runs.pods import left
 from mlp_operator.runs.situation import read_job
 from tests.operator.build import (
     DISRUPTED,
@@ -29,6 +30,7 @@ from tests.operator.build import (
     reading,
     report,
     running,
+    stamp,
     succeeded,
     waiting,
     working,
@@ -290,7 +292,7 @@ TIMES = {
 @pytest.mark.parametrize(("start", "of", "reason"), TIMES.values(), ids=TIMES)
 def test_a_pod_that_was_deleted_when_its_time_was_up_ran_too_long(start, of, reason):
     limited = job(project_run(activeDeadlineSeconds=100), started=start)
-    assert read_job(limited, [of], backoff_limit=0).situation.reason == reason
+    assert read_job(limited, [of], backoff_limit=0, planned=("clone",)).situation.reason == reason
 
 
 def test_a_condition_that_is_not_true_says_nothing():
@@ -368,7 +370,7 @@ def test_attempts_of_earlier_jobs_count(before, count, pods, attempts):
 def test_a_count_that_somebody_has_changed_is_not_believed(text):
     changed = job()
     changed["metadata"]["annotations"][ATTEMPT_ANNOTATION] = text
-    assert read_job(changed, [working()], backoff_limit=0).attempts == 1
+    assert read_job(changed, [working()], backoff_limit=0, planned=("clone",)).attempts == 1
 
 
 def test_pods_of_an_earlier_job_say_nothing():
@@ -410,7 +412,9 @@ def test_one_endless_line_is_cut_within_a_character():
 
 def test_steps_have_the_times_that_their_container_tells():
     of = pod("Running", init=ended(0, report("Completed", "", ("clone", 0, 2), ("data", 2, 7))), main=running(9))
-    steps = [(step.name, step.state, step.started, step.finished) for step in reading(of).steps]
+    steps = [
+        (step.name, step.state, step.started, step.finished) for step in reading(of, planned=("clone", "data")).steps
+    ]
     assert steps == [
         ("clone", "Succeeded", at(0), at(2)),
         ("data", "Succeeded", at(2), at(7)),
@@ -418,26 +422,102 @@ def test_steps_have_the_times_that_their_container_tells():
     ]
 
 
+ALL = ("clone", "data", "environment")
+
+
+def told(*steps):
+    """A report whose steps say themselves how they ended."""
+    stamps = ({"startTime": stamp(0), "completionTime": stamp(1)} for _ in steps)
+    listed = [{"name": name, "state": state, **times} for (name, state), times in zip(steps, stamps, strict=True)]
+    return json.dumps({"reason": "DataNotFound", "message": "", "steps": listed})
+
+
+# A pod, the steps that it was to go through, and what is known of them.
 STEPS = {
-    "waiting": (pod(init=waiting()), [("clone", "Pending", None), ("main", "Pending", None)]),
-    "fetching": (pod(init=running()), [("clone", "Running", None), ("main", "Pending", None)]),
-    "fetched": (pod(init=FETCHED), [("clone", "Succeeded", None), ("main", "Pending", None)]),
+    "waiting": (pod(init=waiting()), ("clone",), [("clone", "Pending", None), ("main", "Pending", None)]),
+    "fetching": (pod(init=running()), ("clone",), [("clone", "Running", None), ("main", "Pending", None)]),
+    "preparing": (
+        pod(init=running()),
+        ALL,
+        [*((step, "Running", None) for step in ALL), ("main", "Pending", None)],
+    ),
+    "fetched": (pod(init=FETCHED), ("clone",), [("clone", "Succeeded", None), ("main", "Pending", None)]),
     "the second step failed": (
         pod("Failed", init=ended(68, report("DataNotFound", "", ("clone", 0, 1), ("data", 1, 2)))),
+        ("clone", "data"),
         [("clone", "Succeeded", None), ("data", "Failed", "DataNotFound"), ("main", "Pending", None)],
+    ),
+    "one of two side by side failed": (
+        pod("Failed", init=ended(68, told(("clone", "Succeeded"), ("data", "Failed"), ("environment", "Succeeded")))),
+        ALL,
+        [
+            ("clone", "Succeeded", None),
+            ("data", "Failed", "DataNotFound"),
+            ("environment", "Succeeded", None),
+            ("main", "Pending", None),
+        ],
+    ),
+    "the first step failed": (
+        pod("Failed", init=ended(66, told(("clone", "Failed")))),
+        ALL,
+        [
+            ("clone", "Failed", "DataNotFound"),
+            ("data", "Skipped", None),
+            ("environment", "Skipped", None),
+            ("main", "Pending", None),
+        ],
     ),
     "died without a report": (
         pod("Failed", init=ended(137, reason="OOMKilled")),
+        ("clone",),
         [("clone", "Failed", "OOMKilled"), ("main", "Pending", None)],
     ),
-    "the command failed": (failed(3), [("clone", "Succeeded", None), ("main", "Failed", "Error")]),
-    "nothing is known": (pod("Failed", reason="Evicted"), []),
+    "the command failed": (failed(3), ("clone",), [("clone", "Succeeded", None), ("main", "Failed", "Error")]),
+    "nothing is known": (pod("Failed", reason="Evicted"), ALL, []),
 }
 
 
-@pytest.mark.parametrize(("of", "steps"), STEPS.values(), ids=STEPS)
-def test_the_states_of_steps(of, steps):
-    assert [(step.name, step.state, step.reason) for step in reading(of).steps] == steps
+@pytest.mark.parametrize(("of", "planned", "steps"), STEPS.values(), ids=STEPS)
+def test_the_states_of_steps(of, planned, steps):
+    assert [(step.name, step.state, step.reason) for step in reading(of, planned=planned).steps] == steps
+
+
+def test_steps_of_several_containers_stand_in_their_order():
+    of = pod(init=waiting())
+    fetched = json.loads(report("Completed", "", ("clone", 0, 1), ("data", 1, 4)))
+    of["status"]["initContainerStatuses"] = [
+        {"name": "fetch", "image": "i", "state": ended(0, json.dumps(fetched))},
+        {"name": "environment", "image": "i", "state": running(5)},
+    ]
+    found = reading(of, planned=ALL)
+    assert [(step.name, step.state) for step in found.steps] == [
+        ("clone", "Succeeded"),
+        ("data", "Succeeded"),
+        ("environment", "Running"),
+        ("main", "Pending"),
+    ]
+    assert (found.situation.reason, found.since) == ("BuildingEnvironment", at(5))
+
+
+LEFT = {
+    "succeeded": (pod("Succeeded"), True),
+    "failed": (pod("Failed", deleting=30), True),
+    "runs": (pod("Running"), False),
+    "is being ended": (pod("Running", deleting=30), False),
+    "ended by kubelet": (pod("Running", deleting=0), True),
+    "waits": (pod(), False),
+}
+
+
+@pytest.mark.parametrize(("of", "expected"), LEFT.values(), ids=LEFT)
+def test_whether_the_containers_of_a_pod_are_gone(of, expected):
+    assert left(of) is expected
+
+
+def test_a_deleted_pod_that_no_node_has_seen_is_gone():
+    of = pod(deleting=30)
+    of["spec"] = {"nodeName": None}
+    assert left(of)
 
 
 def test_fetching_tells_since_when():

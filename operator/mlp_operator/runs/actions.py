@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mlp.resources import ProjectRunStatus
+    from mlp.resources.plan import Plan
     from mlp_operator.runs.job import PodDefaults
-    from mlp_operator.runs.outcome import Outcome
+    from mlp_operator.runs.outcome import Outcome, Working
+    from mlp_operator.runs.pods import Situation
+    from mlp_operator.runs.recording import TrackedRun, TrackingServer, Untracked
+
+    Recording: TypeAlias = Working | TrackedRun | Untracked
+    """What is known about a run's record in MLflow."""
 
 __all__ = [
     "Action",
+    "BeginTracking",
     "CreateJob",
     "Decision",
     "DeleteJob",
@@ -19,9 +28,13 @@ __all__ = [
     "DeleteRun",
     "Observed",
     "Refusal",
+    "ReleasePods",
+    "Requeue",
     "Resolve",
     "Rules",
     "SuspendJob",
+    "Wanted",
+    "WriteTracking",
 ]
 
 Object = dict[str, Any]
@@ -34,10 +47,14 @@ class Rules:
     Attributes:
         defaults: About every pod.
         progress_delay: Seconds after which a slow stage is worth a write.
+        tracking_patience: Seconds that a run, and the report of its end, may wait for the tracking server.
+        tracking_limit: Seconds after which nothing is held back for the sake of the tracking server.
     """
 
     defaults: PodDefaults
     progress_delay: float
+    tracking_patience: float = 5.0
+    tracking_limit: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,8 @@ class Observed:
         foreign_job: A Job of the run's name that belongs to something else.
         refusal: Why the Job was not taken.
         pod_refusal: Why the Job's pod was not taken, asked for where it has been missing for a while.
+        hindrance: What keeps the newest pod from its start, asked for where it has waited for a while.
+        recording: How the run stands in MLflow; None if nobody has asked.
     """
 
     job: Object | None = None
@@ -72,6 +91,8 @@ class Observed:
     foreign_job: Object | None = None
     refusal: Refusal | None = None
     pod_refusal: str | None = None
+    hindrance: Situation | None = None
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +129,72 @@ class SuspendJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Requeue:
+    """Move the Job, which has not been admitted yet, to another queue."""
+
+    queue: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRun:
     """Delete the ProjectRun itself."""
 
 
-Action = Resolve | CreateJob | DeleteJob | DeletePods | SuspendJob | DeleteRun
+@dataclass(frozen=True, slots=True)
+class BeginTracking:
+    """Find the run in MLflow, or make it."""
+
+    server: TrackingServer
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What MLflow should say of a run.
+
+    Attributes:
+        state: MLflow's word.
+        tags: To be set beside it.
+        ended: When the run ended, if it did.
+        since: When its command was started: a state of before is not the verdict of its own code.
+        told_to_end: When the command was told to end: a state that was set later is no verdict, but its answer.
+    """
+
+    state: str
+    tags: dict[str, str] = field(default_factory=dict)
+    ended: datetime | None = None
+    since: datetime | None = None
+    told_to_end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTracking:
+    """Make this run in MLflow say that."""
+
+    server: TrackingServer
+    run: TrackedRun
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePods:
+    """Let these pods go: MLflow knows how they ended, or somebody else keeps it in mind."""
+
+    pods: tuple[Object, ...]
+
+
+Action = (
+    Resolve
+    | CreateJob
+    | DeleteJob
+    | DeletePods
+    | SuspendJob
+    | Requeue
+    | DeleteRun
+    | BeginTracking
+    | WriteTracking
+    | ReleasePods
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,10 @@ def trim_job(obj: Object) -> Object:
 
 
 def trim_pod(obj: Object) -> Object:
-    """A pod as far as decisions read it: its state, and of its spec the node."""
+    """A pod as far as decisions read it: its state, of its spec the node, and whose MLflow run it is."""
+    annotations = obj["metadata"].get("annotations") or {}
+    kept = {key: value for key, value in annotations.items() if key == names.TRACKING_ANNOTATION}
     metadata = {key: value for key, value in obj["metadata"].items() if key != "annotations"}
+    if kept:
+        metadata["annotations"] = kept
     return {**obj, "metadata": metadata, "spec": {"nodeName": (obj.get("spec") or {}).get("nodeName")}}

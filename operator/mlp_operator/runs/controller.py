@@ -16,16 +16,24 @@ from mlp_operator.machinery.cluster import EVENTS, JOBS, PODS, ApiError, Resourc
 from mlp_operator.machinery.events import Event
 from mlp_operator.runs import status as status_of
 from mlp_operator.runs.actions import (
+    BeginTracking,
     CreateJob,
     DeleteJob,
     DeletePods,
     DeleteRun,
     Observed,
     Refusal,
+    ReleasePods,
+    Requeue,
     Resolve,
     SuspendJob,
+    WriteTracking,
 )
 from mlp_operator.runs.decide import decide
+from mlp_operator.runs.following import unrecorded
+from mlp_operator.runs.hindrances import explain
+from mlp_operator.runs.pods import before_start, held, init_started, left
+from mlp_operator.runs.recording import facts_of
 from mlp_operator.runs.situation import Situation
 from mlp_operator.runs.transitions import events_between
 
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.events import EventRecorder
     from mlp_operator.runs.actions import Action, Rules
     from mlp_operator.runs.resolution import Resolver
+    from mlp_operator.runs.tracking import Tracker
 
 __all__ = ["RUNS", "RunController"]
 
@@ -64,6 +73,7 @@ class RunController:
         pods: Their pods.
         cluster: Where actions go.
         resolver: Looks projects up.
+        tracker: Writes to tracking servers.
         recorder: Posts events.
         rules: The operator's settings, as decisions need them.
     """
@@ -76,6 +86,7 @@ class RunController:
         pods: Store,
         cluster: Cluster,
         resolver: Resolver,
+        tracker: Tracker,
         recorder: EventRecorder,
         rules: Rules,
     ) -> None:
@@ -84,6 +95,7 @@ class RunController:
         self._pods = pods
         self._cluster = cluster
         self._resolver = resolver
+        self._tracker = tracker
         self._recorder = recorder
         self._rules = rules
         self._starting: set[Key] = set()
@@ -98,8 +110,10 @@ class RunController:
         for _ in range(_PASSES):
             body = self._runs.get(key)
             self._count(key, body)
+            await self._leave_earlier_runs(key, body)
             if body is None:
                 self._resolver.forget(key)
+                self._tracker.forget(key)
                 return None
             try:
                 run = ProjectRun.parse(body)
@@ -110,6 +124,8 @@ class RunController:
             if decision.status is None and not decision.actions:
                 if run.finished:
                     self._resolver.forget(key)
+                    if not unrecorded(run):
+                        self._tracker.forget(key)
                 return decision.again_after
             if decision.status is not None:
                 await self._write(key, body, run.status, decision.status)
@@ -117,6 +133,18 @@ class RunController:
                 hindrance = await self._act(key, run, action)
         logger.warning("%s/%s: more than %d steps in one go", *key, _PASSES)
         return _PAUSE
+
+    async def _leave_earlier_runs(self, key: Key, body: Object | None) -> None:
+        """Let go of pods whose ProjectRun is gone, once MLflow knows: their own annotation says what to tell it."""
+        since = "" if body is None else body["metadata"]["creationTimestamp"]
+        for pod in list(self._pods.owned_by(key)):
+            if not held(pod) or (body is not None and pod["metadata"]["creationTimestamp"] >= since):
+                continue
+            uid = pod["metadata"]["uid"]
+            if left(pod):
+                self._tracker.abandon(key, pod, datetime.now(UTC))
+            if self._tracker.released(uid):
+                await self._release(pod)
 
     def _count(self, key: Key, body: Object | None) -> None:
         if body is not None and (body.get("status") or {}).get("phase") in _STARTING:
@@ -145,7 +173,25 @@ class RunController:
             foreign_job=hindrance if isinstance(hindrance, dict) else None,
             refusal=hindrance if isinstance(hindrance, Refusal) else None,
             pod_refusal=await self._pod_refusal(run, job) if job is not None and not pods else None,
+            hindrance=await self._hindrance(run, pods[-1]) if pods and not run.finished else None,
+            recording=self._tracker.outcome(key, run.uid),
         )
+
+    async def _hindrance(self, run: ProjectRun, pod: Object) -> Situation | None:
+        """What keeps a pod that has waited for a while from its first container. Kubelet says much of it in events."""
+        created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        waited = (datetime.now(UTC) - created).total_seconds()
+        if pod["status"].get("phase") != "Pending" or waited < _PATIENCE or init_started(pod) is not None:
+            return None
+        if not before_start(pod, ()).minor:
+            return None  # the pod itself says it
+        selector = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
+        try:
+            page = await self._cluster.list(EVENTS, [run.namespace], fields=selector)
+        except ApiError as error:
+            logger.info("%s/%s: what its pod waits for cannot be asked: %s", run.namespace, run.name, error)
+            return None
+        return explain(pod, page.items)
 
     async def _pod_refusal(self, run: ProjectRun, job: Object) -> str | None:
         """Why a Job has no pod after a while. The Job controller says it in events alone, and tries for ever."""
@@ -186,15 +232,47 @@ class RunController:
                 return await self._create(key, run, body)
             case DeleteJob(job=job):
                 await self._delete(JOBS, self._jobs, job, propagation="Foreground")
-            case DeletePods(pods=pods):
+            case DeletePods(pods=pods) | ReleasePods(pods=pods):
                 for pod in pods:
-                    await self._delete(PODS, self._pods, pod, grace_seconds=1)
-            case SuspendJob(suspend=suspend):
-                self._jobs.put(await self._cluster.patch(JOBS, namespace, name, {"spec": {"suspend": suspend}}))
+                    if isinstance(action, ReleasePods):
+                        await self._release(pod)
+                    else:
+                        await self._delete(PODS, self._pods, pod, grace_seconds=1)
+            case SuspendJob() | Requeue():
+                patch = {"spec": {"suspend": action.suspend}} if isinstance(action, SuspendJob) else _in_queue(action)
+                self._jobs.put(await self._cluster.patch(JOBS, namespace, name, patch))
+            case BeginTracking() | WriteTracking():
+                self._track(key, run, action)
             case DeleteRun():
                 if (stored := self._runs.get(key)) is not None:
                     await self._delete(RUNS, self._runs, stored, propagation="Background")
         return None
+
+    def _track(self, key: Key, run: ProjectRun, action: BeginTracking | WriteTracking) -> None:
+        now = datetime.now(UTC)
+        match action:
+            case BeginTracking(server=server, plan=plan):
+                self._tracker.begin(key, run, server, facts_of(run, plan), now)
+            case WriteTracking(server=server, run=tracked, wanted=wanted):
+                self._tracker.write(key, run, server, tracked, wanted, now)
+
+    async def _release(self, pod: Object) -> None:
+        """Take our finalizer off a pod."""
+        metadata = pod["metadata"]
+        kept = [each for each in metadata.get("finalizers") or () if each != names.TRACKING_FINALIZER]
+        # Of the very list that was read: the Job controller takes its own finalizer off at the same time.
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept or None}}
+        try:
+            stored = await self._cluster.patch(PODS, metadata["namespace"], metadata["name"], patch)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._pods.discard(pod)
+            return
+        if "deletionTimestamp" in stored["metadata"] and not kept:
+            self._pods.discard(stored)  # that was all that kept it
+        else:
+            self._pods.put(stored)
 
     async def _create(self, key: Key, run: ProjectRun, body: Object) -> Hindrance:
         try:
@@ -277,6 +355,10 @@ class RunController:
 
 
 _JOB_ADOPTED: Final = Event("Normal", EventReason.JOB_ADOPTED, "Took up a Job that was there already")
+
+
+def _in_queue(action: Requeue) -> Object:
+    return {"metadata": {"labels": {names.QUEUE_LABEL: action.queue}}}
 
 
 def _owned_by(obj: Object, run: ProjectRun) -> bool:

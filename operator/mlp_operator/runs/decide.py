@@ -22,30 +22,40 @@ from mlp_operator.runs.actions import (
     DeleteJob,
     DeletePods,
     Observed,
+    ReleasePods,
+    Requeue,
     Resolve,
     Rules,
     SuspendJob,
+    Wanted,
 )
-from mlp_operator.runs.expiry import expire, until
+from mlp_operator.runs.ending import after_the_end, during_deletion
+from mlp_operator.runs.expiry import until
+from mlp_operator.runs.following import Following, follow, of_pod, reason_tags
 from mlp_operator.runs.job import image_of, manifest, plan_of
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved
+from mlp_operator.runs.pods import held, left
+from mlp_operator.runs.recording import Untracked, server_of, wanted_state
 from mlp_operator.runs.situation import Reading, Situation, read_job
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlp.resources import ProjectRun, ProjectRunStatus
+    from mlp_operator.runs.recording import TrackingServer
 
 __all__ = ["decide"]
 
 Object = dict[str, Any]
 
+_WAITING: Final = (Reason.SOURCE_UNAVAILABLE, Reason.PARAMETER_SOURCE_PENDING)
 _CONFLICT_RETRY: Final = 5.0
 _REFUSED_RETRY: Final = 15.0
-_NO_POD_LOOK: Final = 12.0
+_LOOK_AGAIN: Final = 12.0
 _PATIENT: Final = 30
-_QUIET: Final = (Reason.SUBMITTED, Reason.FETCHING)
+_QUIET: Final = (Reason.SUBMITTED, Reason.FETCHING, Reason.BUILDING_ENVIRONMENT)
+_STAGES: Final = (Reason.FETCHING, Reason.BUILDING_ENVIRONMENT)
 
 
 def decide(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> Decision:
@@ -57,38 +67,59 @@ def decide(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> 
         now: The present moment, with a zone.
         rules: The operator's settings.
     """
-    if run.spec.managed_by not in (None, names.MANAGED_BY) or run.being_deleted:
+    if run.spec.managed_by not in (None, names.MANAGED_BY):
         return Decision()
+    if run.being_deleted:
+        return during_deletion(run, observed, now, rules)
     if run.finished:
-        return expire(run, observed, now)
+        return after_the_end(run, observed, now, rules)
+    if (superfluous := _superfluous(observed.pods)) is not None:
+        return Decision(actions=(superfluous,))
     if observed.job is None:
         return _without_job(run, observed, now, rules)
     return _with_job(run, observed.job, observed, now, rules)
 
 
+def _superfluous(pods: tuple[Object, ...]) -> ReleasePods | None:
+    """Pods of earlier attempts, and such as were taken away: the run itself is what MLflow will be told about."""
+    newest = pods[-1]["metadata"]["uid"] if pods else None
+    gone = tuple(
+        pod
+        for pod in pods
+        if held(pod) and left(pod) and ("deletionTimestamp" in pod["metadata"] or pod["metadata"]["uid"] != newest)
+    )
+    return ReleasePods(gone) if gone else None
+
+
 def _without_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> Decision:
     stored = run.status
     had_job = stored.kubernetes is not None and stored.kubernetes.job_uid is not None
+    # A queued run is held by taking its Job away: whether that may run is its queue's to say, not ours.
+    given_up = had_job and run.spec.queue_name is not None and stored.phase == Phase.SUSPENDED
     if run.spec.shutdown is not None:
         if observed.pods:
             return Decision()  # their last event leads here again
-        return _say(run, Situation(Phase.CANCELLED, Reason.CANCELLED, _CANCELLED), now)
-    if had_job:
+        return _say(run, Situation(Phase.CANCELLED, Reason.CANCELLED, _CANCELLED), observed, now, rules)
+    if given_up and observed.pods:
+        return Decision()
+    if had_job and not given_up:
         attempts = stored.attempts or 1
         if attempts > run.spec.backoff_limit:
             text = (
                 f"The Job {run.name} was deleted, not by mlp, and spec.backoffLimit ({run.spec.backoff_limit}) allows "
                 "no other attempt. Create a new ProjectRun to run it again; to cancel a run, set spec.shutdown."
             )
-            return _say(run, Situation(Phase.FAILED, Reason.JOB_DELETED, text), now)
+            return _say(run, Situation(Phase.FAILED, Reason.JOB_DELETED, text), observed, now, rules)
         if observed.pods:
             text = "The Job was deleted, not by mlp. It is made again as soon as its pods are gone."
-            return _say(run, Situation(Phase.PENDING, Reason.JOB_DELETED, text), now)
+            return _say(run, Situation(Phase.PENDING, Reason.JOB_DELETED, text), observed, now, rules)
     if run.spec.suspend:
-        return _say(run, Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED), now)
+        held_back = Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED)
+        return _say(run, held_back, observed, now, rules, job_given_up=given_up)
     if (late := _pending_deadline(run, now)) is not None and late <= 0:
-        return _say(run, _too_late(run), now)
-    decision = _toward_job(run, observed, now, rules, attempts_before=(stored.attempts or 1) if had_job else 0)
+        return _say(run, _too_late(run), observed, now, rules)
+    used = 0 if stored.attempts is None else stored.attempts - (0 if had_job and not given_up else 1)
+    decision = _toward_job(run, observed, now, rules, attempts_before=max(0, used))
     return _sooner(decision, late)
 
 
@@ -100,18 +131,19 @@ def _toward_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rules
             wait = rules.progress_delay - (now - since).total_seconds()
             if wait > 0:
                 return Decision(again_after=wait)
-            if _reason(run) == Reason.SOURCE_UNAVAILABLE:
+            if _reason(run) in _WAITING:
                 return Decision()  # what kept the last look-up from its end says more than that the next one is slow
             text = "The version is being looked up and the MLproject file read; Git is slow."
-            return _say(run, Situation(Phase.RESOLVING, Reason.RESOLVING, text), now)
+            return _say(run, Situation(Phase.RESOLVING, Reason.RESOLVING, text), observed, now, rules)
         case Refused(reason=reason, message=message):
-            return _say(run, Situation(Phase.FAILED, reason, message), now)
-        case Unavailable(message=message, retry_at=retry_at):
+            return _say(run, Situation(Phase.FAILED, reason, message), observed, now, rules)
+        case Unavailable(reason=reason, message=message, retry_at=retry_at):
             wait = (retry_at - now).total_seconds()
             if wait <= 0:
                 return Decision(actions=(Resolve(),))
-            said = _say(run, Situation(Phase.RESOLVING, Reason.SOURCE_UNAVAILABLE, f"{message} (trying again)"), now)
-            return replace(said, again_after=wait)
+            waiting = reason if reason in _WAITING else Reason.SOURCE_UNAVAILABLE
+            situation = Situation(Phase.RESOLVING, waiting, f"{message} (trying again)")
+            return _sooner(_say(run, situation, observed, now, rules), wait)
         case Resolved() as resolved:
             return _submit(run, resolved, observed, now, rules, attempts_before=attempts_before)
 
@@ -119,26 +151,39 @@ def _toward_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rules
 def _submit(
     run: ProjectRun, resolved: Resolved, observed: Observed, now: datetime, rules: Rules, *, attempts_before: int
 ) -> Decision:
+    plan = resolved.plan
     if observed.refusal is not None:
         text = f"The API server does not take the Job: {observed.refusal.message}"
         if observed.refusal.final:
             situation = Situation(Phase.FAILED, Reason.JOB_REFUSED, f"{text} Mend it in a new ProjectRun.")
-            return _say(run, situation, now, plan=resolved.plan)
-        said = _say(run, Situation(Phase.PENDING, Reason.JOB_REFUSED, f"{text} Trying again."), now, plan=resolved.plan)
-        return replace(said, again_after=_REFUSED_RETRY)
+            return _say(run, situation, observed, now, rules, plan=plan)
+        situation = Situation(Phase.PENDING, Reason.JOB_REFUSED, f"{text} Trying again.")
+        return _sooner(_say(run, situation, observed, now, rules, plan=plan), _REFUSED_RETRY)
     if observed.foreign_job is not None:
         text = (
             f"A Job named {run.name} is there that does not belong to this run. The run goes on as soon as it is gone; "
             "or create the ProjectRun under another name."
         )
-        said = _say(run, Situation(Phase.PENDING, Reason.JOB_CONFLICT, text), now, plan=resolved.plan)
-        return replace(said, again_after=_CONFLICT_RETRY)
+        situation = Situation(Phase.PENDING, Reason.JOB_CONFLICT, text)
+        return _sooner(_say(run, situation, observed, now, rules, plan=plan), _CONFLICT_RETRY)
+    waiting = Situation(Phase.PENDING, Reason.RESOLVED, "The project is resolved.")
+    recorded = _follow(run, waiting, observed, now, rules, plan=plan)
+    if recorded.action is not None:
+        return Decision(actions=(recorded.action,))
+    if recorded.hold is not None:
+        return Decision(again_after=recorded.hold)
+    record = recorded.record
+    if record is not None and record.run is None and record.trouble is not None and record.trouble.final:
+        # The command would fail at its first word to the server, maybe hours from now.
+        situation = Situation(Phase.FAILED, record.trouble.reason, record.trouble.message)
+        return _say(run, situation, observed, now, rules, plan=plan)
     body = manifest(
         run,
-        resolved.plan,
+        resolved,
         image=image_of(run, resolved.docker_image, rules.defaults),
         defaults=rules.defaults,
-        variables=resolved.variables,
+        tracking=_server(run, rules),
+        tracked=record.run if record is not None else None,
         attempts_before=attempts_before,
     )
     return Decision(actions=(CreateJob(body),))
@@ -148,31 +193,35 @@ def _with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, r
     plan = _plan(job)
     if plan is None:
         text = f"The Job {run.name} carries no readable {names.PLAN_ANNOTATION}: it was not made by mlp, or changed."
-        return _say(run, Situation(Phase.FAILED, Reason.JOB_CONFLICT, text), now)
-    reading = read_job(job, observed.pods, backoff_limit=run.spec.backoff_limit)
+        return _say(run, Situation(Phase.FAILED, Reason.JOB_CONFLICT, text), observed, now, rules)
+    reading = read_job(job, observed.pods, backoff_limit=run.spec.backoff_limit, planned=plan.steps)
     deleting = "deletionTimestamp" in job["metadata"]
-    suspended = bool(job["spec"].get("suspend"))
     if run.spec.shutdown is not None and not reading.situation.finished:
         return _cancel(run, job, observed, deleting=deleting)
     if deleting and reading.situation.phase != Phase.SUCCEEDED:
         return Decision()  # what its pods say now is the deletion's doing; when it is gone, JobDeleted tells
-    if run.spec.suspend and not reading.situation.finished:
-        if not suspended:
-            return Decision(actions=(SuspendJob(suspend=True),))
-        reading = Reading(Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED), attempts=reading.attempts)
-    elif suspended and not run.spec.suspend:
-        return Decision(actions=(SuspendJob(suspend=False),))
-    waits = not reading.started and reading.situation.phase in (Phase.PREPARING, Phase.PENDING)
+    steered = reading if reading.situation.finished else _steered(run, job, reading)
+    if isinstance(steered, Decision):
+        return steered
+    reading = steered
+    waits = not reading.started and reading.situation.phase in (Phase.PREPARING, Phase.PENDING, Phase.QUEUED)
     late = _pending_deadline(run, now) if waits and reading.attempts == 1 else None
     if late is not None and late <= 0:
         reading = replace(reading, situation=_too_late(run), completed=now)
-    if observed.pod_refusal is not None and reading.pod is None and reading.situation.minor:
-        text = f"The cluster does not take the run's pod: {observed.pod_refusal}"
-        reading = replace(reading, situation=Situation(Phase.PREPARING, Reason.POD_REFUSED, text))
+    if reading.situation.minor and (hindrance := _hindrance(observed, reading)) is not None:
+        reading = replace(reading, situation=hindrance)
+    held_back = run.spec.suspend and run.spec.queue_name is not None and not reading.situation.finished
     wait = _not_worth_a_write(run, job, reading, now, rules)
     if wait is not None:
-        held = _sooner(Decision(again_after=wait or None), late)
-        return _sooner(held, _NO_POD_LOOK) if reading.pod is None else held
+        decision = _sooner(Decision(again_after=wait or None), late)
+        return _sooner(decision, _LOOK_AGAIN) if reading.since is None else decision
+    recorded = _follow(
+        run, reading.situation, observed, now, rules, plan=plan, ended=reading.completed, pod=reading.pod
+    )
+    if recorded.action is not None:
+        return Decision(actions=(recorded.action,))
+    if recorded.hold is not None:
+        return _sooner(Decision(again_after=recorded.hold), late)
     wanted = status_of.with_job(
         run.status,
         replace(reading, situation=_steady(run, reading.situation)),
@@ -180,8 +229,72 @@ def _with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, r
         plan=plan,
         generation=run.metadata.generation,
         now=now,
+        record=recorded.record,
+        admitted=None if run.spec.queue_name is None else not job["spec"].get("suspend"),
     )
-    return _sooner(Decision(status=_if_changed(run, wanted)), late)
+    taken: tuple[Action, ...] = (DeleteJob(job),) if held_back else ()
+    decision = Decision(actions=taken, status=_if_changed(run, wanted), again_after=recorded.again)
+    return _sooner(decision, late)
+
+
+def _steered(run: ProjectRun, job: Object, reading: Reading) -> Reading | Decision:
+    """What spec.suspend, or the run's queue, makes of a run that goes on."""
+    suspended = bool(job["spec"].get("suspend"))
+    if run.spec.queue_name is None:
+        if run.spec.suspend:
+            if not suspended:
+                return Decision(actions=(SuspendJob(suspend=True),))
+            return Reading(Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED), attempts=reading.attempts)
+        return Decision(actions=(SuspendJob(suspend=False),)) if suspended else reading
+    if run.spec.suspend:
+        return Reading(Situation(Phase.SUSPENDED, Reason.SUSPENDED, _SUSPENDED), attempts=reading.attempts)
+    if not suspended:
+        return reading
+    if (job["metadata"].get("labels") or {}).get(names.QUEUE_LABEL) != run.spec.queue_name:
+        return Decision(actions=(Requeue(run.spec.queue_name),))
+    text = f"The queue {run.spec.queue_name} has not granted quota yet."
+    return Reading(Situation(Phase.QUEUED, Reason.WAITING_FOR_QUOTA, text), attempts=reading.attempts)
+
+
+def _hindrance(observed: Observed, reading: Reading) -> Situation | None:
+    """What keeps a pod from its start, where that is known from elsewhere than the pod."""
+    if reading.pod is not None:
+        return observed.hindrance
+    if observed.pod_refusal is None:
+        return None
+    text = f"The cluster does not take the run's pod: {observed.pod_refusal}"
+    return Situation(Phase.PREPARING, Reason.POD_REFUSED, text)
+
+
+def _server(run: ProjectRun, rules: Rules) -> TrackingServer | None:
+    return server_of(run, rules.defaults.tracking_uri, rules.defaults.tracking_secret)
+
+
+def _follow(
+    run: ProjectRun,
+    situation: Situation,
+    observed: Observed,
+    now: datetime,
+    rules: Rules,
+    *,
+    plan: Plan | None = None,
+    ended: datetime | None = None,
+    pod: Object | None = None,
+) -> Following:
+    return follow(
+        run,
+        observed.recording,
+        _server(run, rules),
+        Wanted(
+            wanted_state(situation.phase),
+            reason_tags(situation),
+            (ended or now) if situation.finished else None,
+            **of_pod(pod),
+        ),
+        plan=plan,
+        now=now,
+        patience=rules.tracking_patience,
+    )
 
 
 def _cancel(run: ProjectRun, job: Object, observed: Observed, *, deleting: bool) -> Decision:
@@ -191,8 +304,7 @@ def _cancel(run: ProjectRun, job: Object, observed: Observed, *, deleting: bool)
         patient = tuple(
             pod
             for pod in observed.pods
-            if pod["status"].get("phase") not in ("Succeeded", "Failed")
-            and pod["metadata"].get("deletionGracePeriodSeconds", _PATIENT) > 1
+            if not left(pod) and pod["metadata"].get("deletionGracePeriodSeconds", _PATIENT) > 1
         )
         actions += [DeletePods(patient)] if patient else []
     return Decision(actions=tuple(actions))
@@ -232,7 +344,7 @@ def _not_worth_a_write(run: ProjectRun, job: Object, reading: Reading, now: date
     same = known and stored.observed_generation == run.metadata.generation
     if not reading.situation.minor or not same or outcome is None or outcome.reason not in _QUIET:
         return None
-    if reading.situation.reason == Reason.FETCHING and outcome.reason != Reason.FETCHING and reading.since is not None:
+    if reading.situation.reason in _STAGES and outcome.reason not in _STAGES and reading.since is not None:
         left = rules.progress_delay - (now - reading.since).total_seconds()
         return left if left > 0 else None
     return 0.0
@@ -251,9 +363,35 @@ def _reason(run: ProjectRun) -> str | None:
     return None if outcome is None else outcome.reason
 
 
-def _say(run: ProjectRun, situation: Situation, now: datetime, *, plan: Plan | None = None) -> Decision:
-    wanted = status_of.before_job(run.status, situation, generation=run.metadata.generation, now=now, plan=plan)
-    return Decision(status=_if_changed(run, wanted))
+def _say(
+    run: ProjectRun,
+    situation: Situation,
+    observed: Observed,
+    now: datetime,
+    rules: Rules,
+    *,
+    plan: Plan | None = None,
+    job_given_up: bool = False,
+) -> Decision:
+    """Report a situation without a Job; what MLflow knows of the run is told first."""
+    recorded = _follow(run, situation, observed, now, rules)
+    if recorded.action is not None:
+        return Decision(actions=(recorded.action,))
+    if recorded.hold is not None:
+        return Decision(again_after=recorded.hold)
+    record = recorded.record
+    if record is not None and record.run is None and not isinstance(observed.recording, Untracked):
+        record = None  # nobody has begun to record it
+    wanted = status_of.before_job(
+        run.status,
+        situation,
+        generation=run.metadata.generation,
+        now=now,
+        plan=plan,
+        record=record,
+        job_given_up=job_given_up,
+    )
+    return Decision(status=_if_changed(run, wanted), again_after=recorded.again)
 
 
 def _if_changed(run: ProjectRun, wanted: ProjectRunStatus) -> ProjectRunStatus | None:

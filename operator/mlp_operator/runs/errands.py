@@ -121,7 +121,7 @@ class Errands:
             self._open.pop(tracking).cancel()
 
         loop = asyncio.get_running_loop()
-        async with self._shares.of(urlsplit(access.uri).hostname or access.host):
+        async with self._shares.of(urlsplit(access.uri).netloc.lower() or access.host):
             return await loop.run_in_executor(self._threads, call)
 
     async def _secret(self, errand: Errand) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mlp.resources import names
@@ -17,7 +17,7 @@ from mlp.resources.conditions import Phase, Reason
 from mlp_operator.runs.job import USER_ERROR_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "Failure",
@@ -29,8 +29,12 @@ __all__ = [
     "exit_code",
     "failure_of",
     "has_started",
+    "held",
     "init_started",
+    "left",
+    "main_started",
     "steps_of",
+    "told_to_end",
     "withdrawn",
 ]
 
@@ -42,6 +46,13 @@ _CANNOT_START: Final = {"CreateContainerConfigError", "CreateContainerError", "R
 _TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
 _STEPS: Final = ("clone", "data", "environment")
 _REASON: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
+_DOING: Final = {
+    ("clone",): "The project is being fetched.",
+    ("clone", "data"): "The project and its data are being fetched.",
+    ("clone", "environment"): "The project is being fetched and its environment built.",
+    ("clone", "data", "environment"): "The project and its data are being fetched and its environment built.",
+    ("environment",): "The environment is being built, or looked for in the cache.",
+}
 _SIGNALS: Final = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
 
@@ -97,6 +108,24 @@ def withdrawn(pod: Object) -> bool:
     """
     metadata = pod["metadata"]
     return "deletionTimestamp" in metadata and _TRACKING_FINALIZER not in (metadata.get("finalizers") or ())
+
+
+def held(pod: Object) -> bool:
+    """Whether the pod waits for its MLflow run to be written."""
+    return names.TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
+
+
+def left(pod: Object) -> bool:
+    """Whether all containers of the pod are gone for good, whatever keeps the object.
+
+    A deleted pod that no kubelet has ever seen keeps the phase Pending; kubelet brings the grace period of one that it
+    has ended to 0.
+    """
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return True
+    metadata = pod["metadata"]
+    never_placed = not (pod.get("spec") or {}).get("nodeName")
+    return "deletionTimestamp" in metadata and (never_placed or metadata.get("deletionGracePeriodSeconds") == 0)
 
 
 def has_started(pod: Object) -> bool:
@@ -186,6 +215,8 @@ def _is_step(said: object) -> bool:
         times = [_moment(said.get("startTime")), _moment(said.get("completionTime"))]
     except (TypeError, ValueError):
         return False
+    if said.get("state") not in (None, "Succeeded", "Failed"):
+        return False
     return said.get("name") in _STEPS and all(time is None or time.tzinfo is not None for time in times)
 
 
@@ -198,8 +229,13 @@ def _tail(text: str | None) -> str:
     return cut.partition("\n")[2] or cut
 
 
-def before_start(pod: Object) -> Situation:
-    """What keeps a pod whose phase is Pending."""
+def before_start(pod: Object, planned: Sequence[str]) -> Situation:
+    """What keeps a pod whose phase is Pending.
+
+    Args:
+        pod: The pod.
+        planned: The steps that it goes through before main.
+    """
     for condition in pod["status"].get("conditions") or ():
         if (
             condition["type"] == "PodScheduled"
@@ -219,8 +255,20 @@ def before_start(pod: Object) -> Situation:
         if why in _CANNOT_START:
             return Situation(Phase.PREPARING, why, f"The container {container['name']} cannot be created: {detail}")
         if (container.get("state") or {}).get("running") and container["name"] in names.INIT_CONTAINERS:
-            return Situation(Phase.PREPARING, Reason.FETCHING, "The project is being fetched.", minor=True)
+            steps = _steps_in(container["name"], planned)
+            reason = Reason.BUILDING_ENVIRONMENT if "environment" in steps else Reason.FETCHING
+            return Situation(Phase.PREPARING, reason, _DOING[steps], minor=True)
     return Situation(Phase.PREPARING, Reason.SUBMITTED, "The pod is being started.", minor=True)
+
+
+def _steps_in(container: str, planned: Sequence[str]) -> tuple[str, ...]:
+    """The steps that a container of ours goes through."""
+    match container:
+        case names.FETCH_CONTAINER:
+            return tuple(step for step in planned if step != "environment")
+        case names.ENVIRONMENT_CONTAINER:
+            return ("environment",)
+    return tuple(planned)
 
 
 def _container(pod: Object, name: str) -> Object | None:
@@ -248,6 +296,19 @@ def init_started(pod: Object) -> datetime | None:
     return None
 
 
+def main_started(pod: Object) -> datetime | None:
+    """When the command was started."""
+    state = (_container(pod, names.MAIN_CONTAINER) or {}).get("state") or {}
+    return _moment((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+
+
+def told_to_end(pod: Object) -> datetime | None:
+    """When somebody asked for the pod's deletion, and kubelet told the command."""
+    metadata = pod["metadata"]
+    deadline = _moment(metadata.get("deletionTimestamp"))
+    return None if deadline is None else deadline - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+
+
 def completion(pod: Object) -> datetime | None:
     """When the last container ended."""
     ends = [
@@ -259,29 +320,39 @@ def completion(pod: Object) -> datetime | None:
     return max((end for end in ends if end is not None), default=None)
 
 
-def steps_of(pod: Object) -> tuple[Step, ...]:
-    """The steps of the init container, as it reports them itself at its end, and main."""
+def steps_of(pod: Object, planned: Sequence[str]) -> tuple[Step, ...]:
+    """The steps of the init containers, as these report them at their ends, and main.
+
+    Args:
+        pod: The pod.
+        planned: The steps that it goes through before main.
+    """
     steps: list[Step] = []
     for name in names.INIT_CONTAINERS:
         container = _container(pod, name)
         if container is None:
             continue
-        whole = _step("clone", container)
         ended = _terminated(container)
-        reported = _report(ended).get("steps") if ended else None
-        if ended and reported:
-            failed = ended["exitCode"] != 0
-            for number, each in enumerate(reported, start=1):
-                last = number == len(reported)
-                state = "Failed" if failed and last else "Succeeded"
-                times = _moment(each.get("startTime")), _moment(each.get("completionTime"))
-                steps.append(Step(each["name"], state, whole.reason if state == "Failed" else None, *times))
-        else:
-            steps.append(whole)
+        reported = {each["name"]: each for each in _report(ended).get("steps") or ()} if ended else {}
+        for step in _steps_in(name, planned):
+            whole = _step(step, container)
+            if ended and step in reported:
+                steps.append(_reported(reported[step], ended, whole, last=step == [*reported][-1]))
+            elif ended and reported:
+                steps.append(Step(step, "Skipped"))
+            else:
+                steps.append(whole)
     main = _container(pod, names.MAIN_CONTAINER)
     if main is not None:
         steps.append(_step(names.MAIN_CONTAINER, main))
     return tuple(steps)
+
+
+def _reported(said: Mapping[str, Any], ended: Mapping[str, Any], whole: Step, *, last: bool) -> Step:
+    """A step as its container reports it. Of several, those failed that say so; else the last one."""
+    failed = ended["exitCode"] != 0 and (said["state"] == "Failed" if "state" in said else last)
+    times = _moment(said.get("startTime")), _moment(said.get("completionTime"))
+    return Step(said["name"], "Failed" if failed else "Succeeded", whole.reason if failed else None, *times)
 
 
 def _step(name: str, container: Object) -> Step:

@@ -49,13 +49,14 @@ class Reading:
     since: datetime | None = None
 
 
-def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Reading:
+def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int, planned: Sequence[str]) -> Reading:
     """Say what a run's Job and pods mean.
 
     Args:
         job: The run's Job.
         pods: Pods of the run, of this Job and maybe of earlier ones, oldest first.
         backoff_limit: spec.backoffLimit of the run.
+        planned: The steps that its pods go through before main.
     """
     own = [pod for pod in pods if _owned_by(pod, job) and not read.withdrawn(pod)]
     before = attempt_of(job)
@@ -80,18 +81,19 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int) -> Read
         case "Running":
             situation = Situation(Phase.RUNNING, Reason.RUNNING, "The command runs.")
         case _:
-            situation = read.before_start(pod)
+            situation = read.before_start(pod, planned)
     # A command's end shows some time before the pod's. It is told with the pod's, in one write.
     goes_on = situation.phase == Phase.RUNNING
+    steps = read.steps_of(pod, planned)
     return Reading(
         situation,
         attempts=attempts,
         started=any(read.has_started(each) for each in own),
         pod=pod,
         exit_code=None if goes_on else read.exit_code(pod),
-        steps=tuple(map(_unfinished, read.steps_of(pod))) if goes_on else read.steps_of(pod),
+        steps=tuple(map(_unfinished, steps)) if goes_on else steps,
         completed=read.completion(pod) if situation.finished else None,
-        since=read.init_started(pod) if situation.reason == Reason.FETCHING else None,
+        since=read.init_started(pod) if situation.minor else None,
     )
 
 

@@ -16,6 +16,7 @@ from mlp.resources import (
     ConditionType,
     EnvironmentStatus,
     KubernetesStatus,
+    MlflowStatus,
     ParameterStatus,
     Phase,
     ProjectRunStatus,
@@ -27,9 +28,10 @@ from mlp.resources import (
 
 if TYPE_CHECKING:
     from mlp.resources.plan import Plan
+    from mlp_operator.runs.following import Record
     from mlp_operator.runs.situation import Reading, Situation, Step
 
-__all__ = ["before_job", "merge_patch", "plan_facts", "with_job"]
+__all__ = ["before_job", "merge_patch", "plan_facts", "recorded", "with_job"]
 
 _LONGEST_MESSAGE: Final = 4096
 """Bytes. Six conditions may repeat the first line, and kubectl prints them all."""
@@ -38,7 +40,14 @@ _Tri = Literal["True", "False", "Unknown"]
 
 
 def before_job(
-    stored: ProjectRunStatus, situation: Situation, *, generation: int, now: datetime, plan: Plan | None = None
+    stored: ProjectRunStatus,
+    situation: Situation,
+    *,
+    generation: int,
+    now: datetime,
+    plan: Plan | None = None,
+    record: Record | None = None,
+    job_given_up: bool = False,
 ) -> ProjectRunStatus:
     """The status of a run that has no Job: not yet, never, or no more.
 
@@ -48,13 +57,17 @@ def before_job(
         generation: The metadata.generation that was looked at.
         now: Becomes the time of what changes.
         plan: What was resolved, if it was.
+        record: How the run stands in MLflow.
+        job_given_up: Whether there was a Job that we ourselves have taken away.
     """
     facts: dict[str, Any] = plan_facts(plan) if plan is not None else {}
+    if job_given_up:
+        facts["kubernetes"] = None
     if situation.finished:
         ended = stored.completion_time or _whole(now)
         facts["completion_time"] = ended
         facts["steps"] = tuple(_ended(step, situation.reason, ended) for step in stored.steps or ()) or None
-    return _status(stored, situation, facts, generation=generation, now=now)
+    return _status(stored, situation, facts, generation=generation, now=now, record=record)
 
 
 def with_job(
@@ -65,8 +78,21 @@ def with_job(
     plan: Plan,
     generation: int,
     now: datetime,
+    record: Record | None = None,
+    admitted: bool | None = None,
 ) -> ProjectRunStatus:
-    """The status of a run whose Job is there."""
+    """The status of a run whose Job is there.
+
+    Args:
+        stored: The status so far.
+        reading: What Job and pods say.
+        job: The Job.
+        plan: What it was made from.
+        generation: The metadata.generation that was looked at.
+        now: Becomes the time of what changes.
+        record: How the run stands in MLflow.
+        admitted: Whether its queue has granted quota; None without a queue.
+    """
     pod = reading.pod or {}
     facts = plan_facts(plan)
     ended = _whole(reading.completed or now) if reading.situation.finished else None
@@ -86,7 +112,50 @@ def with_job(
         ),
         "steps": tuple(steps) or None,
     }
-    return _status(stored, reading.situation, facts, generation=generation, now=now, started=reading.started)
+    return _status(
+        stored,
+        reading.situation,
+        facts,
+        generation=generation,
+        now=now,
+        started=reading.started,
+        record=record,
+        admitted=admitted,
+    )
+
+
+def recorded(stored: ProjectRunStatus, record: Record, *, generation: int, now: datetime) -> ProjectRunStatus:
+    """The status of a run that has ended, with how it stands in MLflow by now."""
+    tracked = _tracked(record, generation=generation, now=now)
+    conditions = [tracked if each.type == tracked.type else each for each in stored.conditions or ()]
+    kept = {"mlflow": _mlflow(record) or stored.mlflow, "conditions": tuple(_keep_times(conditions, stored))}
+    return stored.model_copy(update=kept)
+
+
+def _mlflow(record: Record) -> MlflowStatus | None:
+    run = record.run
+    if run is None:
+        return None
+    return MlflowStatus(
+        run_id=run.run_id, experiment_id=run.experiment_id or None, uri=run.uri, state=run.state or None
+    )
+
+
+def _tracked(record: Record, *, generation: int, now: datetime) -> Condition:
+    state: _Tri = "Unknown"
+    why, text = str(Reason.PENDING), "MLflow is being told."
+    if record.settled and record.run is not None:
+        state, why, text = "True", str(Reason.RECORDED), f"Run {record.run.run_id} of MLflow is {record.run.state}."
+    elif record.trouble is not None:
+        state, why, text = "False", record.trouble.reason, _clipped(record.trouble.message)
+    return Condition(
+        type=ConditionType.TRACKED,
+        status=state,
+        reason=why,
+        message=text,
+        last_transition_time=now,
+        observed_generation=generation,
+    )
 
 
 def merge_patch(stored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +183,12 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         for each in project.parameters
     )
     return {
-        "source": SourceStatus(commit=source.commit, version=source.version, subdirectory=source.subdirectory or None),
+        "source": SourceStatus(
+            commit=source.commit,
+            version=source.version,
+            subdirectory=source.subdirectory or None,
+            sha256=source.bundle.sha256 if source.bundle is not None else None,
+        ),
         "project": ProjectStatus(
             name=project.name,
             entry_point=project.entry_point,
@@ -155,17 +229,31 @@ def _status(
     generation: int,
     now: datetime,
     started: bool = False,
+    record: Record | None = None,
+    admitted: bool | None = None,
 ) -> ProjectRunStatus:
+    if record is not None and (mlflow := _mlflow(record)) is not None:
+        facts = {**facts, "mlflow": mlflow}
     status = stored.model_copy(update={**facts, "observed_generation": generation, "phase": str(situation.phase)})
     # Once the command was started in any attempt, it was: the pending deadline is met for good.
     before = stored.condition(ConditionType.INITIALIZED)
     started = started or (before is not None and before.status == "True")
-    conditions = _conditions(status, situation, generation=generation, now=now, started=started)
+    conditions = _conditions(status, situation, generation=generation, now=now, started=started, admitted=admitted)
+    if record is not None:
+        conditions.append(_tracked(record, generation=generation, now=now))
+    elif (tracked := stored.condition(ConditionType.TRACKED)) is not None:
+        conditions.append(tracked)
     return status.model_copy(update={"conditions": tuple(_keep_times(conditions, stored))})
 
 
 def _conditions(
-    status: ProjectRunStatus, situation: Situation, *, generation: int, now: datetime, started: bool
+    status: ProjectRunStatus,
+    situation: Situation,
+    *,
+    generation: int,
+    now: datetime,
+    started: bool,
+    admitted: bool | None,
 ) -> list[Condition]:
     reason, message = str(situation.reason), _clipped(situation.message)
     # The whole story stands in Succeeded; the others have its first line.
@@ -193,8 +281,7 @@ def _conditions(
     elif outcome == "False":
         conditions.append(condition(ConditionType.STALLED, "True", reason, headline))
     if status.project is not None:
-        source = status.source.commit if status.source is not None else None
-        text = f"{status.project.entry_point} of {status.project.name} at commit {source}"
+        text = f"{status.project.entry_point} of {status.project.name} {_pinned(status)}"
         conditions.append(condition(ConditionType.RESOLVED, "True", Reason.RESOLVED, text))
     else:
         conditions.append(
@@ -203,9 +290,19 @@ def _conditions(
     if status.kubernetes is not None and status.kubernetes.job_name is not None:
         text = f"Job {status.kubernetes.job_name}"
         conditions.append(condition(ConditionType.SUBMITTED, "True", Reason.SUBMITTED, text))
+        if admitted is not None:
+            why, text = (Reason.ADMITTED, "The queue has granted quota.") if admitted else (reason, headline)
+            conditions.append(condition(ConditionType.ADMITTED, "True" if admitted else "False", why, text))
         why, text = (Reason.INITIALIZED, "The command was started.") if started else (reason, headline)
         conditions.append(condition(ConditionType.INITIALIZED, "True" if started else "False", why, text))
     return conditions
+
+
+def _pinned(status: ProjectRunStatus) -> str:
+    source = status.source
+    if source is not None and source.sha256 is not None:
+        return f"in the bundle {source.sha256}"
+    return f"at commit {source.commit if source is not None else None}"
 
 
 def _clipped(message: str) -> str:

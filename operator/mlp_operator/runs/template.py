@@ -58,6 +58,7 @@ class PodDefaults:
         cache_claim: The PersistentVolumeClaim, in each run's namespace, that holds environments.
         tracking_uri: The tracking server of runs that name none.
         tracking_secret: The Secret, in each run's namespace, with the credentials for it.
+        step_variables: Variables of our own containers, by name and value.
     """
 
     runner_image: str
@@ -65,6 +66,7 @@ class PodDefaults:
     cache_claim: str | None = None
     tracking_uri: str | None = None
     tracking_secret: str | None = None
+    step_variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ def _volumes(places: list[Place], given: list[dict[str, Any]]) -> list[dict[str,
 
 def _init_container(stage: _Stage, defaults: PodDefaults) -> dict[str, Any]:
     builds = "environment" in stage.steps
-    env = [
+    env: list[dict[str, Any]] = [
+        *_plain(defaults.step_variables),
         {"name": "HOME", "value": names.HOME_DIRECTORY},
         *(
             {"name": f"MLP_POD_{what.upper()}", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{what}"}}}
@@ -219,7 +222,7 @@ def _main(
     if plan.environment is not None:
         # On a line of its own: the command may begin with a comment. 126: found, and not executable.
         command = f". {names.ACTIVATE_FILE} || exit 126\n{command}"
-    env = [*_own_variables(run), *_plain(resolved.variables), *_tracking_variables(tracking, tracked)]
+    env = [*_own_variables(run), *_plain(resolved.variables), *_tracking_variables(run, tracking, tracked)]
     env += [
         {
             "name": each.variable,
@@ -242,7 +245,9 @@ def _main(
     if image == defaults.runner_image:
         container["imagePullPolicy"] = defaults.pull_policy  # other images: as Kubernetes takes their tags
     credentials = tracking.secret if tracking is not None else None
-    sources = [{"secretRef": {"name": credentials, "optional": False}}] if credentials is not None else []
+    # One that the run names has to be there; not every namespace needs to have the operator's default.
+    named = run.spec.tracking is not None and run.spec.tracking.secret_ref is not None
+    sources = [{"secretRef": {"name": credentials, "optional": not named}}] if credentials is not None else []
     if sources or pod.get("envFrom"):
         container["envFrom"] = [*sources, *pod.get("envFrom", [])]
     if pod.get("resources"):
@@ -261,12 +266,17 @@ def _own_variables(run: ProjectRun) -> list[dict[str, Any]]:
     return [{"name": name, "value": value} for name, value in own.items()]
 
 
-def _tracking_variables(tracking: TrackingServer | None, tracked: TrackedRun | None) -> list[dict[str, Any]]:
+def _tracking_variables(
+    run: ProjectRun, tracking: TrackingServer | None, tracked: TrackedRun | None
+) -> list[dict[str, Any]]:
     known: dict[str, str] = {}
     if tracking is not None:
         known["MLFLOW_TRACKING_URI"] = tracking.uri
     if tracked is not None:
         known |= {"MLFLOW_RUN_ID": tracked.run_id, "MLFLOW_EXPERIMENT_ID": tracked.experiment_id}
+    elif tracking is not None and run.spec.experiment is not None and run.spec.experiment.name is not None:
+        # The server could not be reached: the project's own code may have more luck.
+        known["MLFLOW_EXPERIMENT_NAME"] = run.spec.experiment.name
     return _plain(known.items())
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.cluster import Cluster
     from mlp_operator.machinery.metrics import Metrics
     from mlp_operator.machinery.queue import WorkQueue
+    from mlp_operator.runs.actions import Wanted
     from mlp_operator.runs.recording import RunFacts, TrackingServer
     from mlp_operator.settings import Settings
 
@@ -102,19 +103,8 @@ class Tracker:
 
         self._start(key, run.uid, Errand("begin", server, run.namespace, None, call, now))
 
-    def write(  # noqa: PLR0913 -- what is written, to whom, and when
-        self,
-        key: Key,
-        run: ProjectRun,
-        server: TrackingServer,
-        tracked: TrackedRun,
-        state: str,
-        tags: Mapping[str, str],
-        ended: datetime | None,
-        now: datetime,
-        *,
-        since: datetime | None = None,
-        told_to_end: datetime | None = None,
+    def write(
+        self, key: Key, run: ProjectRun, server: TrackingServer, tracked: TrackedRun, wanted: Wanted, now: datetime
     ) -> None:
         """Make a run in MLflow say this. What still waits to be written is not written any more.
 
@@ -123,19 +113,12 @@ class Tracker:
             run: The run.
             server: Where its record is.
             tracked: Which one.
-            state: MLflow's word for the run's state.
-            tags: To be set beside it. The reason of a failure that is not among them is taken away.
-            ended: When the run ended.
+            wanted: What it shall say. The reason of a failure that is not among its tags is taken away.
             now: When that was decided: what is older never replaces what is newer.
-            since: When the command of the current attempt began, if that is known: only a state that was set later is
-                the verdict of its own code.
-            told_to_end: When the command was told to end: a state that was set later is its answer to that, no verdict.
         """
 
         def call(tracking: Tracking) -> TrackedRun:
-            return tracking_calls.write(
-                tracking, tracked, state, tags, ended=ended, since=since, told_to_end=told_to_end, now=now
-            )
+            return tracking_calls.write(tracking, tracked, wanted, now)
 
         self._start(key, run.uid, Errand("write", server, run.namespace, tracked, call, now))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlp.tracking import Run, Tracking
+    from mlp_operator.runs.actions import Wanted
     from mlp_operator.runs.recording import RunFacts, TrackingServer
 
 __all__ = ["abandon", "begin", "write"]
@@ -52,17 +53,7 @@ def begin(tracking: Tracking, server: TrackingServer, facts: RunFacts, now: date
     return TrackedRun(server.uri, run.info.experiment_id or experiment_id, run.info.run_id, state)
 
 
-def write(
-    tracking: Tracking,
-    tracked: TrackedRun,
-    state: str,
-    tags: Mapping[str, str],
-    *,
-    ended: datetime | None,
-    since: datetime | None,
-    told_to_end: datetime | None,
-    now: datetime,
-) -> TrackedRun:
+def write(tracking: Tracking, tracked: TrackedRun, wanted: Wanted, now: datetime) -> TrackedRun:
     """Make a run say this.
 
     A terminal state that the project's own code has set is kept, as `mlp run` keeps it.
@@ -70,13 +61,14 @@ def write(
     Raises:
         TrackingError: It cannot be done, at least not now.
     """
+    state, tags, ended = wanted.state, wanted.tags, wanted.ended
     run = _active(tracking, tracked)
     run_id, found = run.info.run_id, run.info.status
     if tags:
         tracking.set_tags(run_id, {name: _tag(value) for name, value in tags.items()})
     for name in {names.REASON, names.MESSAGE} & set(run.data.tags) - set(tags):
         tracking.delete_tag(run_id, name)
-    if found in _TERMINAL and _is_verdict(run, tracked, state, since, told_to_end):
+    if found in _TERMINAL and _is_verdict(run, tracked, state, wanted.since, wanted.told_to_end):
         if run.info.end_time is None:
             tracking.update_run(run_id, status=found, end_time=_milliseconds(ended or now))
         shown = found if state in _TERMINAL else state

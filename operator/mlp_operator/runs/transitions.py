@@ -23,6 +23,7 @@ def events_between(before: ProjectRunStatus, after: ProjectRunStatus) -> list[Ev
     if outcome is None:
         return []
     events = [*_of_resolution(before, after, outcome), *_of_job(before, after, outcome)]
+    events += _of_queue(before, after)
     if previous is None or (previous.status, previous.reason) != (outcome.status, outcome.reason):
         events += _of_outcome(before, after, outcome)
     return events
@@ -47,6 +48,16 @@ def _of_job(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Conditio
         yield Event("Warning", EventReason.JOB_DELETED, "The Job was deleted, not by mlp")
     if job is not None and job.job_uid is not None and job.job_uid != known:
         yield Event("Normal", EventReason.JOB_CREATED, f"Created Job {job.job_name}")
+
+
+def _of_queue(before: ProjectRunStatus, after: ProjectRunStatus) -> Iterator[Event]:
+    admitted, was = after.condition(ConditionType.ADMITTED), before.condition(ConditionType.ADMITTED)
+    if admitted is None or after.phase in (Phase.SUSPENDED, Phase.CANCELLED):
+        return
+    if admitted.status == "False" and (was is None or was.status != "False"):
+        yield Event("Normal", EventReason.RUN_QUEUED, admitted.message)
+    elif admitted.status == "True" and (was is None or was.status != "True"):
+        yield Event("Normal", EventReason.RUN_ADMITTED, admitted.message)
 
 
 def _of_outcome(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
