@@ -17,7 +17,7 @@ import pytest
 from mlp.source.bundle import Bundle, pack
 from mlp.source.unpacking import Bounds
 from mlp_operator.machinery.cluster import ApiError
-from mlp_operator.runs.outcome import Refused, Unavailable
+from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved
 from mlp_operator.runs.status import plan_facts
 from tests.operator.resolving import SETTINGS, Objects, at_work
@@ -236,11 +236,15 @@ async def test_an_archive_in_s3_is_read_with_the_run_s_secret_and_kept_for_that_
             assert "wr0ng-secret" not in each.message
 
 
-async def test_an_object_that_is_not_there_is_refused(s3, packed):
+NO_ARCHIVES = {"nothing": ("none.tar.gz", "SourceNotFound"), "a prefix": ("", "SourceInvalid")}
+
+
+@pytest.mark.parametrize(("name", "reason"), NO_ARCHIVES.values(), ids=NO_ARCHIVES)
+async def test_what_is_no_object_is_refused(s3, stored, packed, name, reason):
+    uri = f"{stored.rpartition('/')[0]}/{name}".rstrip("/")
     async with at_work(Objects(s3=credentials_of(s3)), settings=PATIENT) as desk:
-        uri = f"s3://{s3.bucket}/bundles/none.tar.gz"
         found = await desk.answer(fetch(desk, "a", uri, packed, secret="s3"))
-    assert (type(found), found.reason) == (Refused, "SourceNotFound")
+    assert (type(found), found.reason) == (Refused, reason)
     assert uri in found.message
 
 
@@ -372,3 +376,24 @@ async def test_a_store_that_hangs_is_given_up_and_its_download_ended(packed):
     assert "was not here within 2 seconds" in found.message
     assert "0123abcd" not in found.message
     assert programs() == []
+
+
+async def test_a_store_that_hangs_does_not_keep_archives_from_the_others(web, packed):
+    enough = asyncio.Event()
+
+    async def hang(_, writer):
+        await enough.wait()
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with at_work(settings=PATIENT) as desk:
+            stuck = [fetch(desk, f"stuck-{n}", f"{url}/{n}.tar.gz", packed) for n in range(3)]
+            found = await desk.answer(fetch(desk, "quick", f"{web.url}/wine.tar.gz", packed))
+            others = {type(desk.outcome(key)) for key in stuck}
+            enough.set()
+            answers = await desk.answer(*stuck)
+    assert (type(found), others) == (Resolved, {Working})
+    assert {type(answer) for answer in answers} == {Refused}
