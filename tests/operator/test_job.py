@@ -19,21 +19,58 @@ from mlp.errors import (
     UsageError,
 )
 from mlp.resources import names
-from mlp.resources.plan import Plan
+from mlp.resources.plan import Plan, PlannedBundle, PlannedDownload, PlannedEnvironment
 from mlp.resources.pod import KubernetesBackend
 from mlp_operator.runs.job import PodDefaults, _label_value, attempt_of, image_of, manifest, plan_of
+from mlp_operator.runs.planning import Resolved, SecretVariable
+from mlp_operator.runs.recording import TrackedRun, TrackingServer
 from tests.operator.build import RULES, plan, project_run
 
 AUTH = {"uri": "https://git.example.org/wine", "authSecretRef": {"name": "git-creds"}}
 
 
-def made(*, of=None, image="image", variables=(), attempts_before=0, backend=None, **spec):
+CONDA = PlannedEnvironment(kind="conda", file="conda.yaml")
+MLFLOW = TrackingServer("http://mlflow:5000", "mlflow")
+TRACKED = TrackedRun("http://mlflow:5000", "7", "abc", "SCHEDULED")
+
+
+def downloads(*uris):
+    return tuple(PlannedDownload(parameter="p", uri=uri, path="/mlp/run/data/p/x") for uri in uris)
+
+
+def made(
+    *,
+    of=None,
+    image="image",
+    variables=(),
+    secrets=(),
+    attempts_before=0,
+    backend=None,
+    tracking=None,
+    tracked=None,
+    defaults=RULES.defaults,
+    needs=None,
+    **spec,
+):
+    """The Job of a run with these fields of its spec.
+
+    Args:
+        of: The plan; needs: what is different in it.
+    """
     if backend is not None:
         spec["backend"] = {"kubernetes": backend}
     if of is None:
-        of = plan(credentials="authSecretRef" in spec.get("project", {}))
+        of = plan(credentials="authSecretRef" in spec.get("project", {})).model_copy(update=needs or {})
     run = project_run(**spec)
-    return manifest(run, of, image=image, defaults=RULES.defaults, variables=variables, attempts_before=attempts_before)
+    return manifest(
+        run,
+        Resolved(of, None, variables, secrets),
+        image=image,
+        defaults=defaults,
+        tracking=tracking,
+        tracked=tracked,
+        attempts_before=attempts_before,
+    )
 
 
 def pod_of(**parts):
@@ -89,9 +126,9 @@ def violations(pod):
     return found
 
 
-@pytest.mark.parametrize("project", [{"uri": "https://git.example.org/wine"}, AUTH], ids=["open", "with credentials"])
-def test_a_pod_passes_pod_security_restricted(project):
-    assert violations(pod_of(project=project)) == []
+@pytest.mark.parametrize("parts", [{}, {"project": AUTH}, "everything"], ids=["open", "with credentials", "everything"])
+def test_a_pod_passes_pod_security_restricted(parts):
+    assert violations(pod_of(**(everything() if parts == "everything" else parts))) == []
 
 
 def test_the_rules_find_what_a_user_makes_unsafe():
@@ -102,8 +139,36 @@ def test_the_rules_find_what_a_user_makes_unsafe():
 
 
 def test_a_pod_gets_no_way_into_the_cluster():
-    pod = pod_of(backend={"serviceAccountName": "trainer"})
+    pod = pod_of(**{**everything(), "backend": {}})
     assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
+    assert not any("serviceaccount" in path for each in containers_of(pod).values() for path in mounts(each).values())
+
+
+def test_an_account_that_the_run_names_is_mains_alone():
+    pod = pod_of(**{**everything(), "backend": {"serviceAccountName": "trainer"}})
+    assert (pod["automountServiceAccountToken"], pod["serviceAccountName"]) == (False, "trainer")
+    seen = {name: "/var/run/secrets/kubernetes.io/serviceaccount" in mounts(each).values()
+            for name, each in containers_of(pod).items()}  # fmt: skip
+    assert seen == {"fetch": False, "environment": False, "main": True}
+    (volume,) = [each["projected"] for each in pod["volumes"] if each["name"] == "mlp-service-account"]
+    token, authority, namespace = volume["sources"]
+    assert token == {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}
+    assert authority["configMap"]["name"] == "kube-root-ca.crt"
+    assert namespace["downwardAPI"]["items"] == [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
+
+
+def test_our_own_containers_write_to_volumes_alone():
+    containers = containers_of(pod_of(**everything()))
+    for name in ("fetch", "environment"):
+        assert containers[name]["securityContext"]["readOnlyRootFilesystem"] is True
+        assert {"/tmp", "/mlp/run"} <= {
+            each["mountPath"] for each in containers[name]["volumeMounts"] if not each.get("readOnly")
+        }
+    assert "readOnlyRootFilesystem" not in containers["main"]["securityContext"]
+
+
+def test_kubelet_need_not_go_through_every_file_of_a_cache():
+    assert pod_of()["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
 
 
 # --- the Job --------------------------------------------------------------------------------------------------------
@@ -150,12 +215,68 @@ def test_what_another_attempt_would_only_repeat_ends_the_job(error):
     assert (error.exit_code in fail["onExitCodes"]["values"]) == (not error.temporary)
 
 
-@pytest.mark.parametrize(("project", "name"), [({"uri": "https://h/p"}, "prepare"), (AUTH, "fetch")])
-def test_the_failure_policy_names_a_container_that_is_there(project, name):
-    spec = made(project=project)["spec"]
-    fail, ignore = spec["podFailurePolicy"]["rules"]
-    assert fail["onExitCodes"]["containerName"] == name
-    assert [each["name"] for each in spec["template"]["spec"]["initContainers"]] == [name]
+SECRETS = {
+    "nothing": ({}, [("prepare", ["clone"])]),
+    "an environment": ({"needs": {"environment": CONDA}}, [("prepare", ["clone", "environment"])]),
+    "data and an environment": (
+        {"needs": {"environment": CONDA, "downloads": downloads("https://h/x")}},
+        [("prepare", ["clone", "data", "environment"])],
+    ),
+    "a private repository": ({"project": AUTH}, [("fetch", ["clone"])]),
+    "a private repository and an environment": (
+        {"project": AUTH, "needs": {"environment": CONDA}},
+        [("fetch", ["clone"]), ("environment", ["environment"])],
+    ),
+    "private data": (
+        {"data": {"secretRef": {"name": "aws"}}, "needs": {"downloads": downloads("s3://b/k"), "environment": CONDA}},
+        [("fetch", ["clone", "data"]), ("environment", ["environment"])],
+    ),
+    "a private bundle": (
+        {
+            "data": {"secretRef": {"name": "aws"}},
+            "needs": {
+                "source": plan().source.model_copy(update={"bundle": PlannedBundle(uri="s3://b/k", sha256="0" * 64)})
+            },
+        },
+        [("fetch", ["clone"])],
+    ),
+    "credentials for data, and none is downloaded": (
+        {"data": {"secretRef": {"name": "aws"}}, "needs": {"environment": CONDA}},
+        [("prepare", ["clone", "environment"])],
+    ),
+    "a private index": (
+        {"environment": {"secretRef": {"name": "index"}}, "needs": {"environment": CONDA}},
+        [("fetch", ["clone"]), ("environment", ["environment"])],
+    ),
+    "credentials for an index, and nothing is built": (
+        {"environment": {"secretRef": {"name": "index"}}},
+        [("prepare", ["clone"])],
+    ),
+    "data of the tracking server": (
+        {"tracking": MLFLOW, "needs": {"downloads": downloads("runs:/1/model")}},
+        [("fetch", ["clone", "data"])],
+    ),
+    "credentials for the tracking server, and other data": (
+        {"tracking": MLFLOW, "needs": {"downloads": downloads("https://h/x")}},
+        [("prepare", ["clone", "data"])],
+    ),
+    "web identity alone": (
+        {"data": {}, "needs": {"downloads": downloads("s3://b/k"), "environment": CONDA}},
+        [("prepare", ["clone", "data", "environment"])],
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "wanted"), SECRETS.values(), ids=SECRETS)
+def test_credentials_part_the_steps_into_containers(parts, wanted):
+    spec = made(**parts)["spec"]
+    containers = spec["template"]["spec"]["initContainers"]
+    assert [(each["name"], each["args"]) for each in containers] == wanted
+    assert {each["name"] for each in containers} <= set(names.INIT_CONTAINERS)
+    *fails, ignore = spec["podFailurePolicy"]["rules"]
+    # A rule about a container that is not there would be refused.
+    assert [each["onExitCodes"]["containerName"] for each in fails] == [name for name, _ in wanted]
+    assert {each["action"] for each in fails} == {"FailJob"}
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 
 
@@ -176,7 +297,7 @@ def test_the_plan_reaches_the_pod_as_a_file():
 
 
 def test_a_manifest_is_json():
-    job = made(backend=CURATED, project=AUTH)
+    job = made(**everything())
     assert json.loads(json.dumps(job)) == job
 
 
@@ -326,15 +447,258 @@ def mounts(container):
     return {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
 
 
-def test_credentials_are_mounted_where_no_code_of_the_project_runs():
-    pod = pod_of(project=AUTH)
-    (volume,) = [each for each in pod["volumes"] if "secret" in each]
-    assert volume["secret"] == {"secretName": "git-creds", "defaultMode": 0o400}
-    seen = {name: mounts(container).get(volume["name"]) for name, container in containers_of(pod).items()}
-    assert seen == {"fetch": names.GIT_CREDENTIALS_DIRECTORY, "main": None}
-    assert all(
-        each["readOnly"] for each in containers_of(pod)["fetch"]["volumeMounts"] if each["name"] == volume["name"]
+def everything():
+    """The parts of a run that needs all that there is."""
+    return {
+        "project": AUTH,
+        "data": {"secretRef": {"name": "aws"}},
+        "environment": {"secretRef": {"name": "index"}, "cache": {"volumeClaimName": "envs"}},
+        "tracking": MLFLOW,
+        "tracked": TRACKED,
+        "needs": {"environment": CONDA, "downloads": downloads("s3://b/k", "runs:/1/m")},
+        "secrets": (SecretVariable("MLP_PARAMETER_TOKEN", "vault", "token"),),
+        "backend": CURATED,
+    }
+
+
+# Where each Secret appears, and who sees it.
+CREDENTIALS = {
+    "git-creds": ("fetch", "/mlp/credentials/git"),
+    "aws": ("fetch", "/mlp/credentials/data"),
+    "mlflow": ("fetch", "/mlp/credentials/tracking"),
+    "index": ("environment", "/mlp/credentials/environment"),
+}
+
+
+@pytest.mark.parametrize(("secret", "wanted"), CREDENTIALS.items())
+def test_credentials_are_mounted_in_the_one_container_that_needs_them(secret, wanted):
+    pod = pod_of(**everything())
+    (volume,) = [each for each in pod["volumes"] if each.get("secret", {}).get("secretName") == secret]
+    assert volume["secret"]["defaultMode"] == 0o400
+    seen = [
+        (name, each["mountPath"])
+        for name, container in containers_of(pod).items()
+        for each in container["volumeMounts"]
+        if each["name"] == volume["name"] and each["readOnly"]
+    ]
+    assert seen == [wanted]
+
+
+def test_temporary_files_of_one_container_are_not_the_others():
+    seen = [
+        each["name"]
+        for container in containers_of(pod_of(**everything())).values()
+        for each in container["volumeMounts"]
+        if each["mountPath"] == "/tmp"
+    ]
+    assert len(seen) == len(set(seen)) == 2
+
+
+@pytest.mark.parametrize(
+    ("uris", "data", "mounted"),
+    [
+        (["s3://b/k"], {}, True),
+        (["S3A://b/k"], {"secretRef": {"name": "aws"}}, True),
+        (["models:/m/1"], {}, True),
+        (["s3://b/k"], None, False),
+        (["https://h/x"], {}, False),
+    ],
+)
+def test_the_pods_account_can_be_shown_to_aws(uris, data, mounted):
+    pod = pod_of(needs={"downloads": downloads(*uris)}, **({} if data is None else {"data": data}))
+    tokens = [each["projected"]["sources"] for each in pod["volumes"] if "projected" in each]
+    token = {"path": "token", "audience": "sts.amazonaws.com", "expirationSeconds": 3600}
+    assert tokens == ([[{"serviceAccountToken": token}]] if mounted else [])
+    assert (f"{names.AWS_TOKEN_FILE}" in {f"{path}/token" for path in mounts(init_of(pod)).values()}) == mounted
+    assert "/mlp/credentials/aws" not in mounts(containers_of(pod)["main"]).values()
+
+
+def init_of(pod):
+    return pod["initContainers"][0]
+
+
+def test_the_operators_own_tracking_secret_need_not_be_in_every_namespace():
+    parts = {"tracking": MLFLOW, "needs": {"downloads": downloads("runs:/1/m")}}
+    own = {"backend": {"kubernetes": {}}}
+    pods = [pod_of(**parts), manifest_with_tracking_secret(**own)]
+    found = [
+        (
+            next(each["secret"].get("optional", False) for each in pod["volumes"] if each["name"] == "mlp-tracking"),
+            containers_of(pod)["main"]["envFrom"][0]["secretRef"]["optional"],
+        )
+        for pod in pods
+    ]
+    assert found == [(True, True), (False, False)]
+
+
+def manifest_with_tracking_secret(**spec):
+    """The pod of a run that names the tracking server's Secret itself."""
+    run = project_run(tracking={"secretRef": {"name": "mlflow"}}, **spec)
+    resolved = Resolved(plan().model_copy(update={"downloads": downloads("runs:/1/m")}))
+    job = manifest(run, resolved, image="i", defaults=RULES.defaults, tracking=MLFLOW, tracked=None)
+    return job["spec"]["template"]["spec"]
+
+
+# --- environments and bundles ---------------------------------------------------------------------------------------
+
+CACHES = {
+    "none": ({}, None, {"emptyDir": {}}),
+    "the run's": ({"cache": {"volumeClaimName": "own"}}, "default", {"persistentVolumeClaim": {"claimName": "own"}}),
+    "the operator's": ({}, "default", {"persistentVolumeClaim": {"claimName": "default"}}),
+    "the run's, and the operator has none": (
+        {"cache": {"volumeClaimName": "own"}},
+        None,
+        {"persistentVolumeClaim": {"claimName": "own"}},
+    ),
+    "not wanted": ({"cache": {"policy": "Disabled", "volumeClaimName": "own"}}, "default", {"emptyDir": {}}),
+    "anew": ({"cache": {"policy": "Refresh"}}, "default", {"persistentVolumeClaim": {"claimName": "default"}}),
+}
+
+
+@pytest.mark.parametrize(("environment", "default", "source"), CACHES.values(), ids=CACHES)
+def test_environments_lie_in_a_claim_that_main_only_reads(environment, default, source):
+    policy = environment.get("cache", {}).get("policy", "Use")
+    pod = pod_of(
+        environment=environment,
+        defaults=PodDefaults("runner:1", cache_claim=default),
+        needs={"environment": CONDA.model_copy(update={"policy": policy})},
     )
+    assert {"name": "mlp-envs", **source} in pod["volumes"]
+    writable = {
+        name: [not each.get("readOnly") for each in container["volumeMounts"] if each["mountPath"] == "/mlp/envs"]
+        for name, container in containers_of(pod).items()
+    }
+    assert writable == {"prepare": [True], "main": [False]}
+    assert {"name": "MLP_ENV_ROOT", "value": "/mlp/envs"} in init_of(pod)["env"]
+
+
+def test_nothing_of_environments_is_there_without_one():
+    assert "/mlp/envs" not in json.dumps(pod_of(defaults=PodDefaults("runner:1", cache_claim="envs")))
+
+
+def test_main_activates_the_environment_before_the_command():
+    command = main_of(of=plan(command="# first\ntrain").model_copy(update={"environment": CONDA}))["command"]
+    assert command[-1] == ". /mlp/run/activate.sh || exit 126\n# first\ntrain"
+
+
+def test_a_bundle_of_a_configmap_is_mounted_for_the_step_that_unpacks_it():
+    source = plan().source.model_copy(update={"bundle": PlannedBundle(sha256="0" * 64), "uri": None, "commit": None})
+    bundle = {"bundle": {"configMapName": "sent", "sha256": "0" * 64}}
+    pod = pod_of(needs={"source": source}, project=bundle)
+    volume = {"name": "sent", "items": [{"key": names.BUNDLE_KEY, "path": names.BUNDLE_KEY}]}
+    assert {"name": "mlp-bundle", "configMap": volume} in pod["volumes"]
+    assert mounts(init_of(pod))["mlp-bundle"] == names.BUNDLE_DIRECTORY
+    assert "mlp-bundle" not in mounts(containers_of(pod)["main"])
+
+
+def test_our_containers_know_their_pod():
+    env = {each["name"]: each.get("valueFrom", each.get("value")) for each in init_of(pod_of())["env"]}
+    assert {name: env[name]["fieldRef"]["fieldPath"] for name in env if name.startswith("MLP_POD_")} == {
+        "MLP_POD_UID": "metadata.uid",
+        "MLP_POD_NAME": "metadata.name",
+        "MLP_POD_NAMESPACE": "metadata.namespace",
+    }
+    assert env["HOME"] == names.HOME_DIRECTORY
+
+
+# --- tracking, secrets, queues --------------------------------------------------------------------------------------
+
+
+def variables_of(**parts):
+    return {each["name"]: each.get("valueFrom", each.get("value")) for each in main_of(**parts)["env"]}
+
+
+def test_main_knows_its_run_in_mlflow():
+    parts = {"tracking": MLFLOW, "tracked": TRACKED}
+    assert (
+        variables_of(**parts).items()
+        >= {
+            "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+            "MLFLOW_RUN_ID": "abc",
+            "MLFLOW_EXPERIMENT_ID": "7",
+        }.items()
+    )
+    assert main_of(**parts)["envFrom"][0]["secretRef"]["name"] == "mlflow"
+
+
+def test_without_a_tracking_server_nothing_is_said_of_mlflow():
+    assert "mlflow" not in json.dumps(made()).lower()
+
+
+def test_a_pod_whose_mlflow_run_is_to_be_closed_stays_until_that_is_done():
+    job = made(tracking=MLFLOW, tracked=TRACKED)
+    metadata = job["spec"]["template"]["metadata"]
+    assert metadata["finalizers"] == [names.TRACKING_FINALIZER]
+    assert json.loads(metadata["annotations"][names.TRACKING_ANNOTATION]) == {
+        "uri": "http://mlflow:5000",
+        "runId": "abc",
+        "experimentId": "7",
+        "secret": "mlflow",
+    }
+    assert "finalizers" not in job["metadata"]
+    assert names.TRACKING_ANNOTATION not in job["metadata"]["annotations"]
+
+
+def test_a_pod_without_an_mlflow_run_waits_for_nobody():
+    assert "finalizers" not in made(tracking=MLFLOW)["spec"]["template"]["metadata"]
+
+
+def test_a_secret_parameter_reaches_main_alone():
+    parts = {"secrets": (SecretVariable("MLP_PARAMETER_TOKEN", "vault", "key"),)}
+    source = {"secretKeyRef": {"name": "vault", "key": "key", "optional": False}}
+    assert variables_of(**parts)["MLP_PARAMETER_TOKEN"] == source
+    assert "MLP_PARAMETER_TOKEN" not in json.dumps(pod_of(**parts)["initContainers"])
+
+
+def test_the_users_variables_win_and_none_is_there_twice():
+    given = {"HOME": "/h", "MLFLOW_TRACKING_URI": "http://other", "MODE": "slow", "MLFLOW_RUN_ID": ""}
+    parts = {
+        "tracking": MLFLOW,
+        "tracked": TRACKED,
+        "variables": (("MODE", "fast"),),
+        "backend": {"env": [{"name": name, "value": value} for name, value in given.items()]},
+    }
+    assert variables_of(**parts).items() >= given.items()
+    listed = [each["name"] for each in main_of(**parts)["env"]]
+    assert len(listed) == len(set(listed))
+
+
+def test_the_tracking_servers_credentials_come_before_what_the_user_names():
+    sources = main_of(tracking=MLFLOW, backend={"envFrom": [{"secretRef": {"name": "more"}}]})["envFrom"]
+    assert [each["secretRef"]["name"] for each in sources] == ["mlflow", "more"]
+
+
+def test_main_knows_whose_part_further_runs_are():
+    assert variables_of().items() >= {"MLP_PROJECTRUN": "wine", "MLP_NAMESPACE": "team-a"}.items()
+
+
+def test_a_queue_gets_a_suspended_job_with_its_labels():
+    job = made(queueName="team-a", queuePriorityClassName="prod")
+    assert job["spec"]["suspend"] is True
+    labels = {"kueue.x-k8s.io/queue-name": "team-a", "kueue.x-k8s.io/priority-class": "prod"}
+    assert job["metadata"]["labels"].items() >= labels.items()
+    assert not labels.keys() & job["spec"]["template"]["metadata"]["labels"].keys()
+
+
+def test_without_a_queue_a_job_starts_at_once():
+    job = made()
+    assert "suspend" not in job["spec"]
+    assert "kueue" not in json.dumps(job)
+    assert (job["spec"]["parallelism"], job["spec"]["completions"]) == (1, 1)
+
+
+def test_podtemplate_is_laid_over_everything_else():
+    overlay = {
+        "metadata": {"labels": {"team": "b"}},
+        "spec": {"containers": [{"name": "main", "tty": True}, {"name": "side", "image": "s"}], "priority": 7},
+    }
+    job = made(backend={"labels": {"team": "a"}, "priorityClassName": "high", "podTemplate": overlay})
+    template = job["spec"]["template"]
+    assert (template["metadata"]["labels"]["team"], job["metadata"]["labels"]["team"]) == ("b", "a")
+    assert (template["spec"]["priority"], template["spec"]["priorityClassName"]) == (7, "high")
+    assert containers_of(template["spec"])["main"]["tty"] is True
+    assert containers_of(template["spec"])["side"] == {"name": "side", "image": "s"}
+    assert containers_of(template["spec"])["main"]["command"][0] == names.INIT_PROGRAM
 
 
 def test_a_run_without_credentials_mounts_no_secret():
@@ -342,7 +706,7 @@ def test_a_run_without_credentials_mounts_no_secret():
 
 
 def test_every_mount_has_its_volume_and_every_volume_a_name_of_its_own():
-    pod = pod_of(project=AUTH, backend=CURATED)
+    pod = pod_of(**everything())
     volumes = [each["name"] for each in pod["volumes"]]
     assert len(volumes) == len(set(volumes))
     assert {name for container in containers_of(pod).values() for name in mounts(container)} <= set(volumes)
@@ -407,8 +771,11 @@ def test_the_pods_security_context_is_laid_over_ours():
     assert (context["fsGroup"], context["supplementalGroups"], context["runAsNonRoot"]) == (2000, [3], True)
 
 
-def test_init_asks_for_something_in_namespaces_with_a_quota():
-    assert containers_of(pod_of())["prepare"]["resources"]["requests"]
+@pytest.mark.parametrize("parts", [{}, "everything"], ids=["little", "everything"])
+def test_our_containers_ask_for_a_little_and_have_no_limits(parts):
+    for each in pod_of(**(everything() if parts else {}))["initContainers"]:
+        assert set(each["resources"]) == {"requests"}
+        assert set(each["resources"]["requests"]) == {"cpu", "memory"}
 
 
 @pytest.mark.parametrize("seconds", [None, 0, 60])
