@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from mlp.errors import MlpError, RunCancelled, UsageError
 from mlp.resources.plan import Plan
-from mlp.steps.progress import say
+from mlp.steps.progress import say, speak_for
 from mlp.steps.report import Report, StepTimes
 from mlp.steps.together import together
 
@@ -58,7 +58,7 @@ def run_steps(names: Sequence[str], layout: Layout) -> int:
         message = course.run(names)
         reason, code = _COMPLETED, 0
     except MlpError as error:
-        say(f"{error.reason}: {error}")
+        say(f"{error.reason}: {error}", step=course.failed)
         reason, message, code = error.reason, str(error), error.exit_code
     except _Terminated:
         reason, message, code = "Terminated", "The pod was ended by SIGTERM.", 128 + signal.SIGTERM
@@ -83,6 +83,7 @@ class _Course:
         self._began: dict[str, datetime] = {}
         self._ended: dict[str, StepTimes] = {}
         self._cancelled: set[str] = set()
+        self._side_by_side = False
 
     def run(self, names: Sequence[str]) -> str:
         """Run steps; what they did."""
@@ -95,7 +96,14 @@ class _Course:
         # A build runs code of the project and its packages, which must not find a download's credentials around it; nor
         # is one step's certificate the other's.
         at_once = 1 if self._has_credentials() else len(later)
+        self._side_by_side = at_once > 1
         return "; ".join([*messages, *together(later, self._stop, at_once=at_once)])
+
+    @property
+    def failed(self) -> str:
+        """The step that has failed, where its words have to be told apart from another's."""
+        failed = (name for name, ended in self._ended.items() if ended.state == "Failed")
+        return next(failed, "") if self._side_by_side else ""
 
     def times(self) -> tuple[StepTimes, ...]:
         """When each step ran. What is not over yet never will be."""
@@ -107,6 +115,8 @@ class _Course:
         return tuple(times[name] for name in STEPS if name in times)
 
     def _timed(self, name: str, plan: Plan) -> str:
+        if self._side_by_side:
+            speak_for(name)
         say(f"=== Step {name} ===")
         began = self._began[name] = _now()
         try:

@@ -9,7 +9,7 @@ from typing import Final
 
 from mlp.data.sizes import size
 
-__all__ = ["Progress", "say"]
+__all__ = ["Progress", "say", "speak_for"]
 
 _BETWEEN: Final = 10.0
 """Seconds between two lines about one and the same thing."""
@@ -19,12 +19,25 @@ _NOTEWORTHY: Final = 64 << 20
 """Bytes of which a tenth is worth a line."""
 
 _speaking = threading.Lock()
+_speaker = threading.local()
 
 
-def say(line: str) -> None:
-    """Write a line to standard output, whole and at once."""
+def speak_for(step: str) -> None:
+    """Put a step's name in front of whatever this thread says from now on: another step's lines come in between."""
+    _speaker.step = step
+
+
+def say(line: str, *, step: str | None = None) -> None:
+    """Write a line to standard output, whole and at once.
+
+    Args:
+        line: The line.
+        step: The step whose name stands in front; None for that of this thread, if it speaks for one.
+    """
+    step = getattr(_speaker, "step", "") if step is None else step
+    prefix = f"[{step}] " if step else ""
     with _speaking:
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write("".join(f"{prefix}{each}\n" for each in line.splitlines() or [""]))
         sys.stdout.flush()
 
 
@@ -37,6 +50,8 @@ class Progress:
 
     def __init__(self, activity: str) -> None:
         self._activity = activity
+        # What is told of it may come from other threads.
+        self._step: str = getattr(_speaker, "step", "")
         self._lock = threading.Lock()
         self._last = time.monotonic()
         self._share = 0.0
@@ -51,7 +66,7 @@ class Progress:
                 return
             self._last, self._share = now, share
         of_total = f" of {size(total)} ({done / total:.0%})" if total else ""
-        say(f"{self._activity}: {what}: {size(done)}{of_total}")
+        say(f"{self._activity}: {what}: {size(done)}{of_total}", step=self._step)
 
     def step(self, line: str) -> None:
         """This is being done now. Of lines that begin alike only some are said."""
@@ -61,4 +76,4 @@ class Progress:
             if now - self._said.get(topic, -_BETWEEN) < _BETWEEN:
                 return
             self._said[topic] = now
-        say(f"{self._activity}: {line}")
+        say(f"{self._activity}: {line}", step=self._step)
