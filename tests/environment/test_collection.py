@@ -8,6 +8,7 @@ import time
 import pytest
 
 from mlp.environment import locks
+from mlp.errors import UsageError
 from tests.environment.asking import Asking
 from tests.servers.conda_channel import Channel, Package
 from tests.servers.package_server import serving
@@ -160,3 +161,64 @@ def test_what_a_killed_builder_had_fetched_goes(made, cache):
 def test_an_empty_cache_is_no_mistake(cache):
     assert cache.list() == []
     assert not cache.prune(keep=0).environments
+
+
+class TestMarks:
+    """Who uses an environment without being able to hold its lock leaves a mark."""
+
+    def test_what_is_marked_stays(self, made, cache):
+        one, two = made("a", days=40), made("b", days=40)
+        cache.mark(one.hash, identifier="pod-1", holder="team/run-1")
+        collected = cache.prune(keep=0)
+        assert (hashes(collected.environments), hashes(collected.busy)) == ([two.hash], [one.hash])
+        assert one.path.exists()
+
+    def test_a_mark_counts_for_a_week_where_nobody_can_be_asked(self, made, cache):
+        one = made("a", days=40)
+        cache.mark(one.hash, identifier="pod-1", holder="team/run-1")
+        moment = time.time() - 8 * DAY
+        os.utime(cache.layout.uses(one.hash) / "pod-1", (moment, moment))
+        assert hashes(cache.prune(keep=0, trusted_for=None).busy) == [one.hash]
+        assert hashes(cache.prune(keep=0).environments) == [one.hash]
+
+    def test_marks_of_those_who_have_ended_go_and_the_others_hold(self, made, cache):
+        one, two = made("a", days=40), made("b", days=40)
+        ended = [cache.mark(one.hash, identifier=f"pod-{number}", holder="team/run") for number in (1, 2)]
+        ended.append(cache.mark(two.hash, identifier="pod-1", holder="team/run"))
+        cache.mark(two.hash, identifier="pod-3", holder="team/run")
+        assert hashes(cache.prune(keep=0, ended=ended, dry_run=True).environments) == [one.hash]
+        assert len(cache.uses()) == 4
+        assert hashes(cache.prune(keep=0, ended=ended).environments) == [one.hash]
+        assert [(use.hash, use.id) for use in cache.uses()] == [(two.hash, "pod-3")]
+        assert not cache.layout.uses(one.hash).exists()
+
+    def test_a_mark_that_was_left_anew_counts_anew(self, made, cache):
+        one = made("a", days=40)
+        before = cache.mark(one.hash, identifier="pod-1", holder="team/run")
+        moment = before.since + 5
+        os.utime(cache.layout.uses(one.hash) / "pod-1", (moment, moment))
+        assert hashes(cache.prune(keep=0, ended=[before], dry_run=True).busy) == [one.hash]
+
+    def test_what_is_marked_while_it_is_taken_away_stays(self, made, cache, monkeypatch):
+        environment = made("a", days=40)
+        move_away = type(cache.layout).move_away
+
+        def while_somebody_marks(layout, name):
+            cache.mark(name, identifier="pod-1", holder="team/run")
+            return move_away(layout, name)
+
+        monkeypatch.setattr(type(cache.layout), "move_away", while_somebody_marks)
+        assert hashes(cache.prune(unused_for=30 * DAY).busy) == [environment.hash]
+        assert environment.path.exists()
+
+    @pytest.mark.parametrize("identifier", ["", "../x", "a/b", ".hidden", "x" * 64])
+    def test_a_mark_is_a_file_of_its_directory_and_nothing_else(self, cache, identifier):
+        with pytest.raises(UsageError):
+            cache.mark("0" * 20, identifier=identifier, holder="team/run")
+        assert not cache.root.exists()
+
+    def test_whatever_else_lies_there_is_no_mark(self, cache):
+        cache.mark("0" * 20, identifier="pod-1", holder="team/run")
+        (cache.layout.uses("") / "a file").touch()
+        (cache.layout.uses("0" * 20) / ".nfs0001").touch()
+        assert [use.id for use in cache.uses()] == ["pod-1"]

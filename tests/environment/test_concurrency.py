@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from mlp.environment import EnvironmentCache, locks
-from mlp.errors import PreparationError, RunCancelled
+from mlp.errors import RunCancelled, VolumeNotWritable, VolumeWithoutLocks
 from tests.environment.asking import Asking
 from tests.servers.conda_channel import Channel, noarch, python_stub
 from tests.servers.package_server import serving
@@ -109,11 +109,11 @@ def test_a_file_system_without_locks_is_refused(conda, tmp_path, monkeypatch, nu
 
     specification = conda("python")
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(PreparationError, match=r"has no locks \(flock: not here\).* Set MLP_ENV_ROOT to"):
+    with pytest.raises(VolumeWithoutLocks, match=r"has no locks \(flock: not here\).* Set MLP_ENV_ROOT to.* claim"):
         EnvironmentCache(tmp_path / "envs").ensure(specification)
 
 
 def test_a_root_that_cannot_be_written_is_told(conda, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(PreparationError, match=r"nothing can be written: .*\. Set MLP_ENV_ROOT to"):
+    with pytest.raises(VolumeNotWritable, match=r"nothing can be written: .*\. Set MLP_ENV_ROOT to"):
         EnvironmentCache(tmp_path / "file" / "envs").ensure(conda("python"))

@@ -1,0 +1,37 @@
+"""File systems of a test's own: small ones, and such that can only be read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.fixtures import is_ci
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def tmpfs(directory: Path, options: str) -> Iterator[Path]:
+    """A file system in memory, for as long as the block lasts. Machines that allow none have no such tests."""
+    directory.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "mlp-tests", str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        if is_ci() and os.geteuid() == 0:
+            pytest.fail(f"no file system can be mounted: {done.stderr}")
+        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+    try:
+        yield directory
+    finally:
+        # Lazily: a process that is about to end may still have a file open.
+        subprocess.run(["umount", "--lazy", str(directory)], check=True, capture_output=True)
