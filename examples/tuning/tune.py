@@ -29,12 +29,16 @@ def falls_behind(errors: list[float], others: list[list[float]], tolerance: floa
     return any(min(errors) > tolerance * min(other[:epochs]) for other in others if other)
 
 
-def tune(rates: list[str], parallel: int, tolerance: float) -> None:
+def train(rate: str, backend: str) -> mlp.SubmittedRun:
+    return mlp.run(PROJECT, "train", parameters={"learning_rate": rate}, backend=backend, synchronous=False)
+
+
+def tune(rates: list[str], parallel: int, tolerance: float, backend: str) -> None:
     waiting, running, started = list(rates), [], []
     try:
         while waiting or running:
             while waiting and len(running) < parallel:
-                run = mlp.run(PROJECT, "train", parameters={"learning_rate": waiting.pop(0)}, synchronous=False)
+                run = train(waiting.pop(0), backend)
                 running.append(run)
                 started.append(run)
             time.sleep(BETWEEN_LOOKS)
@@ -64,9 +68,10 @@ def main() -> None:
     parser.add_argument("--learning-rates", type=str.split, required=True)
     parser.add_argument("--parallel", type=int, required=True)
     parser.add_argument("--tolerance", type=float, required=True)
+    parser.add_argument("--backend", required=True)
     given = parser.parse_args()
 
-    tune(given.learning_rates, given.parallel, given.tolerance)
+    tune(given.learning_rates, given.parallel, given.tolerance, given.backend)
     best = best_of(os.environ["MLFLOW_RUN_ID"])
     print(f"The best learning rate is {best.data.params['learning_rate']}: run {best.info.run_id}")
     with mlflow.start_run():

@@ -1,6 +1,7 @@
 """mlp as a backend of MLflow's own ``mlflow run -b mlp`` and ``mlflow.projects.run(backend="mlp")``.
 
-MLflow finds it by the entry point group ``mlflow.project_backend``; nothing of ours imports it. MLflow's command line
+MLflow finds it by the entry point group ``mlflow.project_backend``; nothing of ours imports it. The configuration says
+where to run: ``-c '{"backend": "kubernetes", …}'``, for the name "kubernetes" is MLflow's own. MLflow's command line
 starts the backends of plugins without waiting, keeps ``--run-id`` and, until the end, ``--run-name`` from them, and
 shows nothing of what they log. Here it waits, so that its exit status tells how the run ended, and both options and the
 messages are as with MLflow's own local backend.
@@ -29,8 +30,8 @@ from mlflow.projects.utils import (
 
 from mlp import projects
 from mlp.backends import local
-from mlp.errors import MlpError, UsageError
-from mlp.tracking import names
+from mlp.errors import MlpError, TrackingNotFound, UsageError
+from mlp.tracking import get_run, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["project_backend"]
 
 _NAME: Final = "mlp"
+_BACKEND: Final = "backend"
+"""The key of the configuration that says where to run; mlp's own backends' names."""
 _INTERNAL: Final = frozenset(
     {
         MLFLOW_LOCAL_BACKEND_RUN_ID_CONFIG,
@@ -85,7 +88,7 @@ class _Run(SubmittedRun):
 
 
 class _Backend(AbstractBackend):
-    """Runs projects with mlp on this machine."""
+    """Runs projects with mlp, on this machine or in a cluster."""
 
     def run(
         self,
@@ -107,7 +110,7 @@ class _Backend(AbstractBackend):
         if options:
             _log_as_mlflow_does()
         try:
-            _check(backend_config)
+            backend, configuration = _choose(backend_config)
             request = projects.local_request(
                 project_uri,
                 entry_point,
@@ -121,6 +124,8 @@ class _Backend(AbstractBackend):
                 env_manager=backend_config.get(PROJECT_ENV_MANAGER),
                 tracking_uri=tracking_uri,
             )
+            if backend == "kubernetes":
+                return _Run(_submit(request, configuration, wait=wait))
             return _Run(_begin(request, wait=wait))
         except MlpError as error:
             raise ExecutionException(str(error)) from error
@@ -132,20 +137,51 @@ def _begin(request: Request, *, wait: bool) -> OurRun:
     return local.run(request) if wait else local.start(request)
 
 
-def _check(backend_config: Mapping[str, Any]) -> None:
-    """Refuse what would do nothing.
+def _submit(request: Request, configuration: dict[str, Any], *, wait: bool) -> OurRun:
+    """Start a run in a cluster, and see to it that MLflow finds it where it looks.
 
     Raises:
-        UsageError: A configuration, an image to build, or a registry to log in to.
+        TrackingError: It is recorded elsewhere: MLflow is about to write a tag of a run that is not there.
     """
-    if unknown := [key for key in backend_config if key not in _INTERNAL]:
-        raise UsageError(f"The backend mlp has no configuration; leave {', '.join(unknown)} out.")
-    projects.choose_backend(
-        "local",
+    request = dataclasses.replace(request, tags={names.PROJECT_BACKEND: _NAME})
+    run = projects.submit(request, configuration)
+    # It is the ProjectRun's name if the operator has no tracking server, or could not reach it.
+    if not _is_recorded(run.run_id, request.tracking_uri):
+        raise TrackingNotFound(
+            f"ProjectRun '{run.name}' goes on, but MLflow's tracking server does not have it: end this program's wait "
+            f"and follow it with: mlp logs -f {run.name} -n {run.cluster.namespace}. Give 'tracking_uri' in the "
+            "backend's configuration: the same server, as pods reach it."
+        )
+    return projects.wait_for(run) if wait else run
+
+
+def _is_recorded(run_id: str, tracking_uri: str | None) -> bool:
+    try:
+        get_run(run_id, tracking_uri)
+    except TrackingNotFound:
+        return False
+    return True
+
+
+def _choose(backend_config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Where to run, and the configuration without what MLflow itself puts there.
+
+    Raises:
+        UsageError: What would do nothing: a configuration of the backend local, an image to build, a log-in.
+    """
+    given = {key: value for key, value in backend_config.items() if key not in _INTERNAL}
+    backend = projects.choose_backend(
+        given.pop(_BACKEND, None),
         None,
         build_image=bool(backend_config.get(PROJECT_BUILD_IMAGE)),
         docker_auth=backend_config.get(PROJECT_DOCKER_AUTH),
     )
+    if backend == "local" and given:
+        raise UsageError(
+            f"The backend mlp has no configuration on this machine; leave {', '.join(given)} out, or add "
+            f'"{_BACKEND}": "kubernetes".'
+        )
+    return backend, given
 
 
 def _options_of_mlflow_run() -> dict[str, Any]:

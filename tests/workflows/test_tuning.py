@@ -52,7 +52,12 @@ def test_the_best_one_is_named_by_the_parent(place, runs, done):
     best = min((tried[rate] for rate in GOOD), key=lambda run: run.metrics["best_rmse"])
 
     assert (parent.status, parent.ended) == ("FINISHED", True)
-    assert parent.parameters == {"learning_rates": "0.01 1e-7 0.001 1e-8", "parallel": "2", "tolerance": "1.1"}
+    assert parent.parameters == {
+        "learning_rates": "0.01 1e-7 0.001 1e-8",
+        "parallel": "2",
+        "tolerance": "1.1",
+        "backend": "local",
+    }
     assert parent.metrics == {"best_rmse": best.metrics["best_rmse"]}
     assert parent.own_tags == {
         **place.tags("tuning", "main", project="tuning"),

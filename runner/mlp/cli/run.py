@@ -1,7 +1,10 @@
-"""``mlp run``: a project on this machine, with the options of ``mlflow run``."""
+"""``mlp run``: a project on this machine or in a cluster, with the options of ``mlflow run``."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +14,8 @@ from mlp.cli.examples import examples
 from mlp.cli.parameters import parse_docker_arguments, project_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlp.backends.local import Request
     from mlp.projects.choice import Configuration
 
@@ -23,6 +28,7 @@ __all__ = ["command"]
         ("A branch of a repository, with data from S3", "mlp run GIT_URL -v main -P data=s3://wine/table.csv"),
         ("Another entry point, in the current environment", "mlp run . -e evaluate --env-manager local"),
         ("Recorded in an experiment of MLflow", "mlp run . --experiment-name wine --run-name first"),
+        ("In a cluster, as it lies here", 'mlp run . -b kubernetes -c \'{"namespace": "team-a"}\''),
     )
 )
 @project_options
@@ -98,10 +104,12 @@ def command(  # noqa: PLR0913 -- one argument an option, as Click hands them ove
     build_image: bool,
     **given: Any,  # noqa: ANN401 -- the options that go on as they are
 ) -> None:
-    """Run a project on this machine.
+    """Run a project on this machine, or with -b kubernetes in a cluster.
 
     URI is a Git repository (https://…, ssh://…, user@host:path), a directory or a zip archive; '#subdirectory' may
     follow. The command's output and exit status are its own; what mlp has to say goes to stderr.
+
+    In a cluster, too, mlp waits. Ctrl-C leaves the run alone, and says how to follow or end it.
     """
     if uri is None and manifest is None:
         raise click.UsageError("Missing argument 'URI'. Give a project's URI, or a ProjectRun with -f FILE.")
@@ -141,14 +149,54 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_a_cluster(request: Request, configuration: Configuration | None) -> None:
-    """Submit, and print what the run writes until it has ended. Ctrl-C leaves the run alone."""
+    """Submit, and print what the run writes until it has ended. Who ends us leaves the run alone."""
     from mlp import projects  # noqa: PLC0415
     from mlp.backends.configuration import read_backend_config  # noqa: PLC0415
-    from mlp.cli.following import follow  # noqa: PLC0415
-    from mlp.cli.place import Place  # noqa: PLC0415
 
     run = projects.submit(request, configuration)
+    # The client is there now.
+    from mlp.backends.kubernetes.configuration import read_configuration  # noqa: PLC0415
+    from mlp.backends.kubernetes.outcome import raise_for_command  # noqa: PLC0415
+    from mlp.cli.following import follow  # noqa: PLC0415
+    from mlp.cli.place import Place  # noqa: PLC0415
+    from mlp.errors import RunCancelled, RunError  # noqa: PLC0415
+
     click.echo(f"projectrun.mlp.dev/{run.name} created", err=True)
-    given = read_backend_config(configuration)
-    place = Place(given.get("namespace"), given.get("context") or given.get("kube-context"), given.get("kubeconfig"))
-    follow(run, place, logs=True)
+    settings = read_configuration(read_backend_config(configuration))
+    place = Place(settings.namespace, settings.context, settings.kubeconfig)
+    try:
+        with _detaching():
+            follow(run, place, logs=True)
+    except _Ended as ended:
+        sys.exit(128 + ended.signal)
+    except RunCancelled:
+        raise
+    except RunError:
+        # Others say that it failed; here the status is the command's.
+        raise_for_command(run.get())
+        raise
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal that means the same as Ctrl-C to whoever waits."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = number
+
+
+@contextlib.contextmanager
+def _detaching() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the waiting as Ctrl-C does, with a word, unless somebody takes them already."""
+    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise _Ended(number)

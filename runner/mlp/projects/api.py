@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mlp.projects.choice import choose_backend, choose_configuration, submit, tell_unused
+from mlp.projects.choice import choose_backend, choose_configuration, tell_unused
+from mlp.projects.in_a_cluster import submit, wait_for
 from mlp.projects.requests import local_request, manifest_request
 
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
         experiment_id: The same by its ID. Without either MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME count, and
             then the default experiment.
         backend: ``local`` (the default) or ``kubernetes``.
-        backend_config: For Kubernetes: namespace, context, kubeconfig, name, image, auth_secret, service_account, cpu
-            and memory, as a mapping, as JSON or as the path of a ``.json`` file.
+        backend_config: For Kubernetes, as a mapping, as JSON or as the path of a ``.json`` file: where to run
+            (namespace, context, kubeconfig, name), fields of the ProjectRun by short keys (image, memory, …) or whole
+            (spec), and MLflow's kube-context and kube-job-template-path. docs/workflows.md has all of them.
         storage_dir: Where data for ``path`` parameters is downloaded to, and stays. Without one it goes to a temporary
             directory that is removed with the run.
-        synchronous: Wait for the run. Else it goes on in the background; here the interpreter waits for it at its end.
+        synchronous: Wait for the run. Else it goes on in the background. The interpreter waits at its end for runs on
+            this machine; runs in a cluster need nobody.
         run_id: A run in the tracking store to be continued, instead of a new one.
         run_name: The run's name in the tracking store.
         env_manager: ``local`` for the current environment, ``conda``, ``virtualenv`` or ``uv``; None for what
@@ -81,10 +84,11 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
 
     Raises:
         RunFailed: The command failed (synchronous runs only). It has the exit status and the last lines.
+        RunError: The run ended badly otherwise, or was cancelled (synchronous runs only).
         ExecutionException: Anything else that is wrong: the source, the project, a parameter, data, the environment.
         UsageError: The call itself is wrong.
         ClusterError: The cluster cannot be reached, or does not allow it.
-        KeyboardInterrupt: The command was interrupted.
+        KeyboardInterrupt: The command was interrupted; in a cluster, the waiting: the run goes on.
     """
     chosen = choose_backend(backend, mode, build_image=build_image, docker_auth=docker_auth)
     configuration = choose_configuration(backend_config, cluster_spec)
@@ -107,13 +111,8 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
         validate=validate,
     )
     if chosen == "kubernetes":
-        from mlp.backends.kubernetes import raise_for_outcome  # noqa: PLC0415 -- each backend is imported by who asks
-
         submitted = submit(request, configuration)
-        if synchronous:
-            submitted.wait()
-            raise_for_outcome(submitted.get())
-        return submitted
+        return wait_for(submitted) if synchronous else submitted
     tell_unused(configuration)
     from mlp.backends import local  # noqa: PLC0415
 

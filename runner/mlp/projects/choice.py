@@ -1,8 +1,7 @@
-"""Which backend is meant, with which configuration, and the way to a cluster."""
+"""Which backend is meant, and which configuration."""
 
 from __future__ import annotations
 
-import difflib
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,24 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
 
-    from mlp.backends.kubernetes import KubernetesRun
-    from mlp.backends.local import Request
-
     Configuration = Mapping[str, Any] | str | PathLike[str]
 
-__all__ = ["choose_backend", "choose_configuration", "submit", "tell_unused"]
+__all__ = ["choose_backend", "choose_configuration", "tell_unused"]
 
 _BACKENDS: Final = ("local", "kubernetes", "databricks")
 _NO_IMAGE_IS_BUILT: Final = (
-    "mlp builds no images: the project's directory is mounted into the container, or cloned in the pod. Leave "
+    "mlp builds no images: the project's directory is mounted into the container, or brought in the pod. Leave "
     "build_image (--build-image) out."
 )
 _NO_LOGIN: Final = "docker_auth is not used: the container engine has its own log-in. Run: docker login REGISTRY."
-_OF_A_CLUSTER: Final = (
-    "auth_secret", "context", "cpu", "image", "kubeconfig", "memory", "name", "namespace", "service_account",
-)  # fmt: skip
-_MLFLOWS: Final = {"kube-context": "context"}
-_NOT_NEEDED: Final = ("kube-job-template-path", "repository-uri")
 
 _log = logging.getLogger(__name__)
 
@@ -80,65 +71,6 @@ def tell_unused(configuration: Configuration | None) -> None:
     """Warn of a configuration that was given to the backend local, which has none."""
     if configuration is not None:
         _log.warning("The backend local has no configuration; backend_config is not used.")
-
-
-def submit(request: Request, configuration: Configuration | None) -> KubernetesRun:
-    """Submit to a cluster what was asked for.
-
-    Args:
-        request: What is asked for.
-        configuration: The backend's configuration, as for `run`.
-
-    Raises:
-        UsageError: The configuration has something unknown.
-        FieldNotSupported: The request has something that this version does not do in a cluster.
-        ClusterError: The cluster cannot be reached, or does not allow it.
-    """
-    from mlp.backends.configuration import read_backend_config  # noqa: PLC0415
-    from mlp.backends.kubernetes import Cluster  # noqa: PLC0415
-    from mlp.backends.kubernetes import submit as submit_to  # noqa: PLC0415
-
-    given = {_MLFLOWS.get(key, key): value for key, value in read_backend_config(configuration).items()}
-    _check_configuration(given)
-    refused = [
-        name
-        for name, value in (
-            ("experiment_name", request.experiment_name),
-            ("experiment_id", request.experiment_id),
-            ("run_id", request.run_id),
-            ("run_name", request.run_name),
-            ("tracking_uri", request.tracking_uri),
-            ("docker_args", request.docker_args),
-            ("storage_dir", request.storage_dir),
-        )
-        if value
-    ]
-    if refused:
-        raise FieldNotSupported(f"The backend kubernetes does not act on {', '.join(refused)} in this version.")
-    place = {key: str(given.pop(key)) for key in ("kubeconfig", "context", "namespace") if key in given}
-    if request.env_manager is not None:
-        given["env_manager"] = "virtualenv" if request.env_manager == "uv" else request.env_manager
-    return submit_to(
-        request.uri,
-        request.entry_point,
-        request.version,
-        request.parameters,
-        cluster=Cluster.connect(**place),
-        **{key: str(value) for key, value in given.items()},
-    )
-
-
-def _check_configuration(given: Mapping[str, Any]) -> None:
-    for key in given:
-        if key in _NOT_NEEDED:
-            raise UsageError(
-                f"'{key}' belongs to MLflow's Kubernetes backend, which builds an image and starts a Job from a "
-                "template. mlp needs neither: leave it out, and give 'namespace', 'image' or 'service_account' instead."
-            )
-        if key not in _OF_A_CLUSTER:
-            close = difflib.get_close_matches(key, _OF_A_CLUSTER, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"It may have: {', '.join(_OF_A_CLUSTER)}."
-            raise UsageError(f"The configuration of the backend kubernetes has no '{key}'. {hint}")
 
 
 def _one_of(name: str, value: Any, older: str, its_value: Any) -> Any:  # noqa: ANN401 -- whatever the two hold

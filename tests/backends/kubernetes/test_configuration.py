@@ -56,6 +56,7 @@ def kubernetes(**fields):
             {"environment": {"manager": "Conda", "image": "wine:3"}},
         ),
         ({"queue": "team-a"}, {"queueName": "team-a"}),
+        ({"priority": "prod"}, {"queuePriorityClassName": "prod"}),
         ({"service_account": "driver"}, kubernetes(serviceAccountName="driver")),
         ({"cpu": 2}, kubernetes(resources={"requests": {"cpu": "2"}})),
         ({"memory": "4Gi"}, kubernetes(resources={"requests": {"memory": "4Gi"}, "limits": {"memory": "4Gi"}})),

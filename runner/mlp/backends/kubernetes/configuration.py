@@ -22,7 +22,7 @@ __all__ = ["Configuration", "merged", "read_configuration"]
 
 Object = dict[str, Any]
 
-_PLACE: Final = ("kubeconfig", "context", "namespace", "name")
+_PLACE: Final = ("kubeconfig", "context", "namespace", "name", "staging")
 _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "auth_secret": (("project", "authSecretRef", "name"),),
     "cache_claim": (("environment", "cache", "volumeClaimName"),),
@@ -32,18 +32,21 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "image": (("environment", "image"),),
     # A pod over its memory request is the first to go when a node runs short; one over its limit is killed alone.
     "memory": tuple(("backend", "kubernetes", "resources", kind, "memory") for kind in ("requests", "limits")),
+    "priority": (("queuePriorityClassName",),),
     "queue": (("queueName",),),
     "service_account": (("backend", "kubernetes", "serviceAccountName"),),
     "tracking_secret": (("tracking", "secretRef", "name"),),
     "tracking_uri": (("tracking", "uri"),),
 }
 """Short keys, and the fields of the spec that they stand for."""
+_LISTS: Final = {"parameters": "name", "tags": "name", "env": "name", "volumes": "name", "volumeMounts": "mountPath"}
+"""Lists of a spec, and what the API server merges their items by."""
 _RESOURCES: Final = ("backend", "kubernetes", "resources")
 _CONTEXT: Final = "kube-context"
 _TEMPLATE: Final = "kube-job-template-path"
 _REPOSITORY: Final = "repository-uri"
 _MLFLOWS: Final = (_CONTEXT, _TEMPLATE, _REPOSITORY)
-_KEYS: Final = (*sorted((*_PLACE, *_FIELDS, "resources", "spec")), *_MLFLOWS)
+_KEYS: Final = (*sorted((*_PLACE, *_FIELDS, "files", "resources", "spec")), *_MLFLOWS)
 _OF_THE_CALL: Final = ("uri", "bundle", "version", "subdirectory", "entryPoint")
 
 _log = logging.getLogger(__name__)
@@ -58,13 +61,17 @@ class Configuration:
         context: A context in it.
         namespace: Where the ProjectRun goes.
         name: The ProjectRun's name.
-        spec: Fields of its spec.
+        staging: ``s3://BUCKET/PREFIX`` for a directory that is too large to be sent in a ConfigMap.
+        files: Files of this machine that are sent along, by the parameter that gets each.
+        spec: Fields of the ProjectRun's spec.
     """
 
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
     name: str | None = None
+    staging: str | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
     spec: Object = field(default_factory=dict)
 
 
@@ -97,26 +104,28 @@ def read_configuration(given: Mapping[str, Any]) -> Configuration:
     if "image" in asked:
         # An image alone is meant as it is, without an environment built in it.
         spec = merged(_at(("environment", "manager"), "Image"), spec)
-    return Configuration(**place, spec=merged(spec, _fields(asked)))
+    files = {name: Path(_text("files", path)) for name, path in _mapping("files", asked.get("files", {})).items()}
+    return Configuration(**place, files=files, spec=merged(spec, _fields(asked)))
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:
-    """Fields with others laid over them: objects key by key, parameters and tags by name, all else as a whole."""
+    """Fields with others laid over them: objects key by key, lists of named things by name, all else as a whole."""
     result = dict(base)
     for key, value in over.items():
         before: Any = result.get(key)
         if isinstance(before, Mapping) and isinstance(value, Mapping):
             result[key] = merged(before, value)
-        elif key in {"parameters", "tags"} and _are_named(before) and _are_named(value):
-            given = {item["name"] for item in value}
-            result[key] = [*(item for item in before if item["name"] not in given), *value]
+        elif (name := _LISTS.get(key)) and _have(before, name) and _have(value, name):
+            given = {item[name] for item in value}
+            result[key] = [*(item for item in before if item[name] not in given), *value]
         else:
             result[key] = value
     return result
 
 
-def _are_named(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, Mapping) and "name" in item for item in value)
+def _have(value: object, name: str) -> bool:
+    """Whether a list's items all have such a name; what is malformed is refused with the whole spec."""
+    return isinstance(value, list) and all(isinstance(item, Mapping) and name in item for item in value)
 
 
 def _text(key: str, value: object) -> str:

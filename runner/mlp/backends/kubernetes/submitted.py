@@ -1,13 +1,14 @@
-"""A run in a cluster, as MLflow's programs know runs: wait, get_status, cancel, logs."""
+"""A run in a cluster, as MLflow's programs know runs: wait, get_status, cancel, logs; and what a cluster adds."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlp.backends.kubernetes.control import Answer, resume, shut_down, suspend
 from mlp.backends.kubernetes.log_sources import Wanted
 from mlp.backends.kubernetes.logs import read_logs
+from mlp.backends.kubernetes.outcome import recorded_as
 from mlp.backends.kubernetes.retrying import retry
 from mlp.errors import RunCancelled, RunError
 from mlp.resources import ConditionType, ProjectRun, Reason
@@ -19,17 +20,33 @@ if TYPE_CHECKING:
 
 __all__ = ["KubernetesRun"]
 
+_RECORDED_WITHIN: Final = 60.0
+"""Seconds in which an operator that is there has made the run in MLflow, or has said why not."""
+
+
 class KubernetesRun:
     """A ProjectRun in a cluster, by its name. It can be taken up from anywhere, by anyone who may read it."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster = cluster
         self.name = name
+        self._recorded_as: str | None = None
+        self._asked_for_id = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.cluster.namespace}/{self.name}>"
 
     @property
     def run_id(self) -> str:
-        """The ProjectRun's name."""
-        return self.name
+        """MLflow's run ID; the ProjectRun's name as long as there is none.
+
+        The operator makes the run in MLflow before the pod. The first one who asks waits for that, a minute at most.
+        """
+        if self._recorded_as is None:
+            within = 0.0 if self._asked_for_id else _RECORDED_WITHIN
+            self._asked_for_id = True
+            self._recorded_as = recorded_as(self, within=within)
+        return self._recorded_as or self.name
 
     def get(self) -> ProjectRun:
         """The ProjectRun as it is now.
