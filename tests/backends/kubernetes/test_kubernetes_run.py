@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
 
-from mlp.backends.kubernetes import Cluster, KubernetesRun, raise_for_outcome, submit
+from mlp.backends.kubernetes import Cluster, KubernetesRun, raise_for_outcome, send, submit
+from mlp.backends.sending import Luggage, Submission
+from mlp.backends.submission import Request
 from mlp.errors import ClusterError, ClusterUnreachable, RunCancelled, RunError, RunNotFound, UsageError, WaitTimedOut
+from tests.cli.program import project
 from tests.resources.manifests import URI
 
 
@@ -26,7 +30,7 @@ def run(runs, cluster_of_user):
 def test_a_submitted_run_is_known_by_its_name_and_has_what_was_asked(runs, cluster_of_user):
     run = submit(URI, "train.py", "v1", {"alpha": 0.5}, cluster=cluster_of_user, memory="1Gi")
 
-    spec = runs.read(run.run_id)["spec"]
+    spec = runs.read(run.name)["spec"]
     assert (spec["project"]["entryPoint"], spec["project"]["version"]) == ("train.py", "v1")
     assert spec["parameters"] == [{"name": "alpha", "value": "0.5"}]
     assert spec["backend"]["kubernetes"]["resources"]["limits"] == {"memory": "1Gi"}
@@ -156,3 +160,44 @@ def test_a_cluster_that_never_answers_is_an_error_at_once(tmp_path):
         with pytest.raises(ClusterUnreachable):
             KubernetesRun(nowhere, "wine").wait(timeout=30)
     assert time.monotonic() - before < 10
+
+
+# Runs that bring something along
+
+
+@pytest.fixture
+def wine(tmp_path):
+    return project(tmp_path / "wine", "echo done")
+
+
+def test_a_directory_goes_to_the_cluster_with_its_run_and_belongs_to_it(runs, cluster_of_user, wine):
+    (wine.parent / "mine.csv").write_text("1")
+
+    run = submit(str(wine), files={"data": wine.parent / "mine.csv"}, cluster=cluster_of_user)
+
+    stored = runs.read(run.name)
+    found = json.loads(runs.kubectl("get", "configmaps", "-l", f"mlp.dev/projectrun={run.name}", "-o", "json"))["items"]
+    assert len(found) == 2
+    assert stored["spec"]["project"]["bundle"]["configMapName"] in {item["metadata"]["name"] for item in found}
+    for item in found:
+        (owner,) = item["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["kind"]) == (stored["metadata"]["uid"], "ProjectRun")
+        assert (owner["controller"], owner["blockOwnerDeletion"]) == (False, False)
+
+
+def test_a_run_whose_luggage_is_refused_is_deleted_again(runs, cluster_of_user, wine):
+    sent = Luggage(Request(uri=str(wine))).new(name="wine")
+    (config_map,) = sent.config_maps
+    broken = {**config_map, "metadata": {**config_map["metadata"], "name": "No_Name"}}
+
+    with pytest.raises(ClusterError, match=r"(?s)'wine' was to bring along.*No_Name.*The run was deleted again"):
+        send(cluster_of_user, Submission(sent.run, (broken,)))
+
+    assert runs.names() == []
+
+
+def test_a_dry_run_checks_the_luggage_too_and_keeps_nothing(runs, cluster_of_user, wine):
+    send(cluster_of_user, Luggage(Request(uri=str(wine))).new(name="wine"), dry_run=True)
+
+    assert runs.names() == []
+    assert "mlp.dev/projectrun" not in runs.kubectl("get", "configmaps", "-o", "yaml")
