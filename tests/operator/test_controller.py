@@ -48,6 +48,9 @@ class Nobody:
     def forget(self, _key):
         pass
 
+    def leave(self, _key, _now):
+        pass
+
 
 class Operator:
     """One operator process beside an API server. `another` is the process that comes after it."""

@@ -113,7 +113,7 @@ class RunController:
             await self._leave_earlier_runs(key, body)
             if body is None:
                 self._resolver.forget(key)
-                self._tracker.forget(key)
+                self._tracker.leave(key, datetime.now(UTC))
                 return None
             try:
                 run = ProjectRun.parse(body)

@@ -199,7 +199,7 @@ def _init_container(stage: _Stage, defaults: PodDefaults) -> dict[str, Any]:
         "imagePullPolicy": defaults.pull_policy,
         "command": ["python", "-m", "mlp.steps"],
         "args": list(stage.steps),
-        "env": env,
+        "env": _unique(env),
         "volumeMounts": [place.mount for place in stage.places],
         "resources": {"requests": dict(_BUILDING if builds else _BRINGING)},
         "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
@@ -235,8 +235,7 @@ def _main(
         "image": image,
         "command": [names.INIT_PROGRAM, "--", "bash", "-c", _literal(command)],
         "workingDir": plan.directory,
-        # Of two with one name the last counts: the user's.
-        "env": list({each["name"]: each for each in [*env, *pod.get("env", [])]}.values()),
+        "env": _unique([*env, *pod.get("env", [])]),
         "volumeMounts": [*(place.mount for place in places), *pod.get("volumeMounts", [])],
         "securityContext": _restricted(),
         # The end of the log of a failing command becomes part of the run's status without any right to read logs.
@@ -282,6 +281,11 @@ def _tracking_variables(
 
 def _plain(variables: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     return [{"name": name, "value": _literal(value)} for name, value in variables]
+
+
+def _unique(variables: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of several with one name, the last: in main the user's, in our own containers ours."""
+    return list({each["name"]: each for each in variables}.values())
 
 
 def _restricted() -> dict[str, Any]:

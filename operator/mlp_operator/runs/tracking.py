@@ -35,6 +35,8 @@ __all__ = ["Tracker"]
 _ABANDONED: Final = 120.0
 """Seconds that a pod without a ProjectRun may wait for a server."""
 
+_TERMINAL: Final = frozenset({"FINISHED", "FAILED", "KILLED"})
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +52,7 @@ class _Record:
         failures: How often in a row it could not be done.
         at_work: Does it.
         forgotten: Whether nobody will ask any more.
+        last: What was done last.
     """
 
     key: Key
@@ -59,6 +62,7 @@ class _Record:
     failures: int = 0
     at_work: asyncio.Task[None] | None = None
     forgotten: bool = False
+    last: Errand | None = None
 
 
 @dataclass(slots=True)
@@ -159,6 +163,17 @@ class Tracker:
         abandoned = self._abandoned.get(pod_uid)
         return abandoned is not None and abandoned.done
 
+    def leave(self, key: Key, now: datetime) -> None:
+        """A ProjectRun is gone: end its record, unless that has ended, and forget it.
+
+        The pods of a run say themselves what has to be ended (`abandon`); a run may be deleted before it has one.
+        """
+        for uid, record in self._records.items():
+            if record.key == key and not record.forgotten:
+                self._abandoned[uid] = abandoned = _Abandoned(key, now)
+                abandoned.at_work = asyncio.create_task(self._leave(uid, abandoned, record))
+        self.forget(key)
+
     def forget(self, key: Key) -> None:
         """Nobody will ask for this run and its pods any more. What is still to be written is written."""
         for uid, record in list(self._records.items()):
@@ -194,7 +209,7 @@ class Tracker:
 
     async def _work(self, uid: str, record: _Record) -> None:
         while (errand := record.next) is not None:
-            record.next, record.outcome = None, Working(errand.decided)
+            record.next, record.last, record.outcome = None, errand, Working(errand.decided)
             outcome = await self._errands.run(errand, failures=record.failures)
             record.failures = record.failures + 1 if isinstance(outcome, Untracked) and not outcome.final else 0
             record.outcome = outcome
@@ -203,6 +218,22 @@ class Tracker:
             del self._records[uid]
         else:
             self._queue.add(record.key)
+
+    async def _leave(self, uid: str, abandoned: _Abandoned, record: _Record) -> None:
+        record.next = None
+        if record.at_work is not None:
+            await asyncio.wait([record.at_work])
+        known = record.outcome.run if isinstance(record.outcome, Untracked) else record.outcome
+        if isinstance(known, TrackedRun) and record.last is not None and known.state not in _TERMINAL:
+            tracked, server, namespace = known, record.last.server, record.last.namespace
+
+            def call(tracking: Tracking) -> TrackedRun:
+                tracking_calls.abandon(tracking, tracked, KILLED, namespace, abandoned.since)
+                return tracked
+
+            errand = Errand("abandon", server, namespace, tracked, call, abandoned.since)
+            await self._abandon(abandoned, errand, tracked)
+        del self._abandoned[uid]
 
     async def _abandon(self, abandoned: _Abandoned, errand: Errand, tracked: TrackedRun) -> None:
         await self._last_words(abandoned.key, tracked)
