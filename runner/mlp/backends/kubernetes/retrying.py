@@ -6,16 +6,19 @@ other named a branch that has gone on; and what was sent along with the other is
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.backends.kubernetes.sending import send
+from mlp.backends.sending import Submission
 from mlp.backends.submission import suffixed
 from mlp.errors import ClusterError, UsageError
 from mlp.resources import ProjectRun
-from mlp.resources.names import API_VERSION, KIND, RETRY_LABEL
+from mlp.resources.names import API_VERSION, KIND, RETRY_LABEL, RUN_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlp.backends.kubernetes.cluster import Cluster
 
@@ -24,6 +27,8 @@ __all__ = ["repetition", "retry"]
 Object = dict[str, Any]
 
 _OF_ONE_EXECUTION: Final = frozenset({"shutdown", "suspend"})
+_BUNDLE: Final = "configMapName"
+_REFERENCES: Final = frozenset({"configMap", "configMapRef", "configMapKeyRef"})
 _OF_DEPLOYMENTS: Final = re.compile(
     r"app\.kubernetes\.io/(instance|managed-by)|argocd\.argoproj\.io/.*|(kustomize|helm)\.toolkit\.fluxcd\.io/.*"
 )
@@ -51,15 +56,14 @@ def retry(cluster: Cluster, name: str, *, new_name: str | None = None, latest: b
     """
     old = cluster.get(name)
     manifest = repetition(old, name=new_name, latest=latest)
-    bundle = _owned_bundle(cluster, old)
-    if bundle is None:
-        return cluster.create(manifest)
-    copy = _named_after(bundle["metadata"]["name"], name, manifest["metadata"]["name"])
-    manifest["spec"]["project"]["bundle"]["configMapName"] = copy
-    # The run first: what it owns can then never be left behind. The operator waits for it.
-    created = cluster.create(manifest)
-    cluster.core.create("configmaps", _copied(bundle, copy, owner=created))
-    return created
+    copies: dict[str, Object] = {}
+    for place, key in _config_maps(manifest["spec"]):
+        given = place[key]
+        if given not in copies and (owned := _owned(cluster, given, old, is_project=key == _BUNDLE)) is not None:
+            copies[given] = _copied(owned, run=manifest["metadata"]["name"])
+        if given in copies:
+            place[key] = copies[given]["metadata"]["name"]
+    return send(cluster, Submission(manifest, tuple(copies.values())))
 
 
 def repetition(old: Mapping[str, Any], *, name: str | None = None, latest: bool = False) -> Object:
@@ -78,11 +82,8 @@ def repetition(old: Mapping[str, Any], *, name: str | None = None, latest: bool 
         raise UsageError(
             f"'{run.name}' has not ended. Cancel it first, or submit another run beside it with 'mlp submit'."
         )
-    spec = {key: value for key, value in old["spec"].items() if key not in _OF_ONE_EXECUTION}
-    spec["project"] = dict(spec["project"])
-    if run.spec.project.bundle is not None:
-        spec["project"]["bundle"] = dict(spec["project"]["bundle"])
-    elif not latest and run.status.source and run.status.source.commit:
+    spec = {key: copy.deepcopy(value) for key, value in old["spec"].items() if key not in _OF_ONE_EXECUTION}
+    if run.spec.project.uri is not None and not latest and run.status.source and run.status.source.commit:
         spec["project"]["version"] = run.status.source.commit
     labels = {key: value for key, value in run.metadata.labels.items() if not _OF_DEPLOYMENTS.fullmatch(key)}
     metadata = {"name": name or suffixed(_SUFFIX.sub("", run.name))}
@@ -96,34 +97,42 @@ def repetition(old: Mapping[str, Any], *, name: str | None = None, latest: bool 
     }
 
 
-def _owned_bundle(cluster: Cluster, old: Object) -> Object | None:
-    """The ConfigMap with the project of a run, where it goes with that run."""
-    name = (old["spec"]["project"].get("bundle") or {}).get("configMapName")
-    if name is None:
-        return None
+def _config_maps(part: object, within: str = "") -> Iterator[tuple[Object, str]]:
+    """Every place in a spec that names a ConfigMap: the object, and the key in it."""
+    if isinstance(part, dict):
+        if within in _REFERENCES and "name" in part:
+            yield part, "name"
+        if _BUNDLE in part:
+            yield part, _BUNDLE
+        for key, value in part.items():
+            yield from _config_maps(value, key)
+    elif isinstance(part, list):
+        for item in part:
+            yield from _config_maps(item, within)
+
+
+def _owned(cluster: Cluster, name: str, run: Object, *, is_project: bool) -> Object | None:
+    """A ConfigMap that goes with a run; None if it is somebody's own.
+
+    Raises:
+        ClusterError: The one with the project is gone.
+    """
     found = cluster.core.get("configmaps", name)
-    if found is None:
+    if found is None and is_project:
         raise ClusterError(
-            f"The ConfigMap '{name}' is gone, which held the project of '{old['metadata']['name']}'. Submit the "
+            f"The ConfigMap '{name}' is gone, which held the project of '{run['metadata']['name']}'. Submit the "
             "project's directory again."
         )
-    owners = found["metadata"].get("ownerReferences", ())
-    return found if any(owner["uid"] == old["metadata"]["uid"] for owner in owners) else None
+    owners = found["metadata"].get("ownerReferences", ()) if found else ()
+    return found if any(owner["uid"] == run["metadata"]["uid"] for owner in owners) else None
 
 
-def _named_after(copied: str, old: str, new: str) -> str:
-    """A name for the copy that stands to the new run as the other's to the old one."""
-    return f"{new}{copied.removeprefix(old)}" if copied.startswith(old) else f"{new}-{copied}"
-
-
-def _copied(config_map: Object, name: str, *, owner: Object) -> Object:
-    metadata = owner["metadata"]
-    reference = {"apiVersion": API_VERSION, "kind": KIND, "name": metadata["name"], "uid": metadata["uid"]}
+def _copied(config_map: Object, *, run: str) -> Object:
     kept: Object = {key: config_map[key] for key in ("data", "binaryData", "immutable") if key in config_map}
-    labels = config_map["metadata"].get("labels", {})
+    name = suffixed(_SUFFIX.sub("", config_map["metadata"]["name"]))
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "labels": labels, "ownerReferences": [{**reference, "controller": True}]},
+        "metadata": {"name": name, "labels": {**config_map["metadata"].get("labels", {}), RUN_LABEL: run}},
         **kept,
     }
