@@ -34,6 +34,7 @@ AT_FIRST: Final = Patience(attempts=3, seconds=10.0)
 LATER: Final = Patience(attempts=100, seconds=30.0)
 REDIRECTIONS: Final = frozenset({301, 302, 303, 307, 308})
 HOPS: Final = 5
+BLOCK: Final = 1 << 16
 CONNECTIONS: Final = 64
 """How many are kept open."""
 
@@ -159,8 +160,7 @@ class Connection:
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace") if body is not None else None
         try:
             for _ in range(HOPS):
-                if self._sockets.are_cut:
-                    raise TrackingUnavailable(f"{self._shown} was given up: its answers take too long.")
+                self._go_on()
                 response = self._opened().request(
                     method,
                     url,
@@ -176,7 +176,10 @@ class Connection:
                     stream=self._limits is not None,
                 )
                 if response.status_code not in REDIRECTIONS:
-                    return response if self._limits is None else self._bounded(response, self._limits.largest)
+                    response = response if self._limits is None else self._bounded(response, self._limits.largest)
+                    # What was cut may look like an answer that has ended.
+                    self._go_on()
+                    return response
                 response.close()
                 url, query = self._next(method, url, response), None
         except (
@@ -235,11 +238,17 @@ class Connection:
             return target
         raise self._diagnosis.redirection(target)
 
+    def _go_on(self) -> None:
+        if self._sockets.are_cut:
+            raise TrackingUnavailable(f"{self._shown} was given up: its answers take too long.")
+
     def _bounded(self, response: requests.Response, largest: int) -> requests.Response:
         """An answer whose body is here, and no larger than we can do with."""
-        raw = response.raw
+        body = bytearray()
         try:
-            body = raw.read(largest + 1, decode_content=False)
+            # To its end: only there is it seen whether something is missing.
+            while len(body) <= largest and (block := response.raw.read(BLOCK, decode_content=False)):
+                body += block
         finally:
             response.close()
         if len(body) > largest:
