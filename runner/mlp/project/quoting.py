@@ -97,6 +97,9 @@ class Scanner:
     def _in_a_command(self, text: str, at: int) -> int:
         if text[at] == "(":
             self._open.append("(")
+        elif "$((" in self._open:
+            # Nothing else of a command's signs means there what it means in one.
+            return 1
         elif text[at] == "#" and self._before in _AHEAD_OF_A_WORD:
             self._open.append("#")
         elif text.startswith("<<<", at):
