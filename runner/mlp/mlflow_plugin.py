@@ -141,16 +141,19 @@ def _submit(request: Request, configuration: dict[str, Any], *, wait: bool) -> O
     """Start a run in a cluster, and see to it that MLflow finds it where it looks.
 
     Raises:
-        TrackingError: It is recorded elsewhere: MLflow is about to write a tag of a run that is not there.
+        RunError: It has failed before it could be recorded, or in the end.
+        TrackingNotFound: It is recorded elsewhere: MLflow is about to write a tag of a run that is not there.
     """
-    request = dataclasses.replace(request, tags={names.PROJECT_BACKEND: _NAME})
-    run = projects.submit(request, configuration)
-    # It is the ProjectRun's name if the operator has no tracking server, or could not reach it.
+    run = projects.submit(dataclasses.replace(request, tags={names.PROJECT_BACKEND: _NAME}), configuration)
+    # It is the ProjectRun's name where the operator has no tracking server, or could not reach it.
     if not _is_recorded(run.run_id, request.tracking_uri):
+        from mlp.backends.kubernetes import raise_for_outcome  # noqa: PLC0415 -- it is there since the submission
+
+        raise_for_outcome(run.get())
         raise TrackingNotFound(
-            f"ProjectRun '{run.name}' goes on, but MLflow's tracking server does not have it: end this program's wait "
-            f"and follow it with: mlp logs -f {run.name} -n {run.cluster.namespace}. Give 'tracking_uri' in the "
-            "backend's configuration: the same server, as pods reach it."
+            f"ProjectRun '{run.name}' in namespace {run.cluster.namespace} was submitted, but MLflow's tracking server "
+            "does not have its run. Name that server, as pods reach it, with 'tracking_uri' in the backend's "
+            f"configuration. What becomes of the run: mlp wait {run.name} -n {run.cluster.namespace}"
         )
     return projects.wait_for(run) if wait else run
 

@@ -154,7 +154,7 @@ def test_ctrl_c_kills_the_run(called):
         ("a parameter is missing", "name"),
         ("a value does not fit", "'rate' got 'fast'"),
         ("no such project", "nowhere"),
-        ("a configuration", "The backend mlp has no configuration; leave cluster out."),
+        ("a configuration", "The backend mlp has no configuration on this machine; leave cluster out, or add"),
         ("an image", "mlp builds no images"),
     ],
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 import yaml
 
-from mlp.backends.kubernetes.configuration import merged, read_configuration
+from mlp.backends.kubernetes.configuration import KEYS, merged, read_configuration
 from mlp.errors import UsageError
 from mlp.resources import ProjectRun
 from tests.resources.manifests import project_run
+from tests.test_docs import ROOT, table
 
 JOB = """
 apiVersion: batch/v1
@@ -229,3 +231,9 @@ def test_parameters_and_tags_are_merged_by_their_names():
         "parameters": [secret, {"name": "alpha", "value": "2"}],
         "experiment": {"tags": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}]},
     }
+
+
+def test_the_documentation_has_every_key():
+    rows = table(ROOT / "docs/run.md", "Key", "Meaning")
+
+    assert sorted(key for row in rows for key in re.findall(r"`([^`]+)`", row[0])) == sorted(KEYS)

@@ -18,7 +18,7 @@ import yaml
 from mlp.backends.kubernetes.job_template import FromTemplate, read_job
 from mlp.errors import UsageError
 
-__all__ = ["Configuration", "merged", "read_configuration"]
+__all__ = ["KEYS", "Configuration", "merged", "read_configuration"]
 
 Object = dict[str, Any]
 
@@ -46,7 +46,7 @@ _CONTEXT: Final = "kube-context"
 _TEMPLATE: Final = "kube-job-template-path"
 _REPOSITORY: Final = "repository-uri"
 _MLFLOWS: Final = (_CONTEXT, _TEMPLATE, _REPOSITORY)
-_KEYS: Final = (*sorted((*_PLACE, *_FIELDS, "files", "resources", "spec")), *_MLFLOWS)
+KEYS: Final = (*sorted((*_PLACE, *_FIELDS, "files", "resources", "spec")), *_MLFLOWS)
 _OF_THE_CALL: Final = ("uri", "bundle", "version", "subdirectory", "entryPoint")
 
 _log = logging.getLogger(__name__)
@@ -85,9 +85,9 @@ def read_configuration(given: Mapping[str, Any]) -> Configuration:
         UsageError: A key that there is not, a value that cannot be one, or a Job template that cannot be honoured.
     """
     for key in given:
-        if key not in _KEYS:
-            close = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"It may have: {', '.join(_KEYS)}."
+        if key not in KEYS:
+            close = difflib.get_close_matches(key, KEYS, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"It may have: {', '.join(KEYS)}."
             raise UsageError(f"The configuration of the backend kubernetes has no '{key}'. {hint}")
     asked = {key: value for key, value in given.items() if value is not None}
     if _REPOSITORY in asked:
