@@ -13,7 +13,7 @@ from mlp.data import download
 from mlp.data.staging import stage, staged_uri
 from mlp.errors import DataAccessDenied, DataInvalid
 
-CONTENT = random.Random(1).randbytes(3 << 20)
+CONTENT = random.Random(1).randbytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
