@@ -718,8 +718,8 @@ CURATED = {
     "serviceAccountName": "trainer",
     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi", "nvidia.com/gpu": 1}},
     "nodeSelector": {"disk": "ssd"},
-    "tolerations": [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 0}],
-    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}},
+    "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 0}],
+    "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
     "env": [
         {"name": "MODE", "value": ""},
         {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},

@@ -181,12 +181,16 @@ def test_an_overlay_cannot_take_away_what_is_mlps(overlay, lost):
         assert each in told
 
 
+HARMLESS = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+DISK = {
+    "volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Gi"}}}}
+}
 ALLOWED = {
-    "a sidecar": {"spec": {"containers": [{"name": "side", "image": "s:1"}]}},
-    "a step in front": init("mine", image="m:1"),
+    "a sidecar": {"spec": {"containers": [container("side", image="s:1", securityContext=HARMLESS)]}},
+    "a step in front": init("mine", image="m:1", securityContext=HARMLESS),
     "one behind": {
         "spec": {
-            "initContainers": [container("mine", image="m:1")],
+            "initContainers": [container("mine", image="m:1", securityContext=HARMLESS)],
             "$setElementOrder/initContainers": [{"name": "fetch"}, {"name": "environment"}, {"name": "mine"}],
         }
     },
@@ -196,7 +200,7 @@ ALLOWED = {
     "a larger disk": {"spec": {"volumes": [{"name": "mlp-run", "emptyDir": {"sizeLimit": "100Gi"}}]}},
     "another disk": {
         "spec": {
-            "volumes": [{"name": "mlp-run", "$retainKeys": ["name", "ephemeral"], "ephemeral": {}}],
+            "volumes": [{"name": "mlp-run", "$retainKeys": ["name", "ephemeral"], "ephemeral": DISK}],
         }
     },
     "labels and fields": {
