@@ -47,7 +47,7 @@ BEFORE_THE_COMMAND = {
     "a new pod": (pod(), "Preparing", "Submitted", "being started"),
     "no node": (pod(conditions=UNSCHEDULABLE), "Preparing", "Unschedulable", "3 Insufficient cpu"),
     "no volume": (pod(conditions=NO_VOLUME), "Preparing", "VolumePending", '"data" not found'),
-    "a scheduling gate": (pod(conditions=GATED), "Preparing", "Submitted", "being started"),
+    "a scheduling gate": (pod(conditions=GATED), "Preparing", "SchedulingGated", "gates"),
     "scheduled": (pod(conditions={"PodScheduled": "True"}), "Preparing", "Submitted", "being started"),
     "init is being created": (pod(init=waiting()), "Preparing", "Submitted", "being started"),
     "init's image fails": (

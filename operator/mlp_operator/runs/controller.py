@@ -32,7 +32,7 @@ from mlp_operator.runs.actions import (
 from mlp_operator.runs.decide import decide
 from mlp_operator.runs.following import unrecorded
 from mlp_operator.runs.hindrances import explain
-from mlp_operator.runs.pods import before_start, held, init_started, left
+from mlp_operator.runs.pods import held, init_started, left
 from mlp_operator.runs.recording import facts_of
 from mlp_operator.runs.situation import Situation
 from mlp_operator.runs.transitions import events_between
@@ -183,8 +183,6 @@ class RunController:
         waited = (datetime.now(UTC) - created).total_seconds()
         if pod["status"].get("phase") != "Pending" or waited < _PATIENCE or init_started(pod) is not None:
             return None
-        if not before_start(pod, ()).minor:
-            return None  # the pod itself says it
         selector = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
         try:
             page = await self._cluster.list(EVENTS, [run.namespace], fields=selector)

@@ -208,7 +208,11 @@ def _with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, r
     late = _pending_deadline(run, now) if waits and reading.attempts == 1 else None
     if late is not None and late <= 0:
         reading = replace(reading, situation=_too_late(run), completed=now)
-    if reading.situation.minor and (hindrance := _hindrance(observed, reading)) is not None:
+    if (
+        not reading.started
+        and not reading.situation.finished
+        and (hindrance := _hindrance(observed, reading)) is not None
+    ):
         reading = replace(reading, situation=hindrance)
     held_back = run.spec.suspend and run.spec.queue_name is not None and not reading.situation.finished
     wait = _not_worth_a_write(run, job, reading, now, rules)

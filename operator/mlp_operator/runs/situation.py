@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlp.resources import names
 from mlp.resources.conditions import Phase, Reason
 from mlp_operator.runs import pods as read
+from mlp_operator.runs.hindrances import explain
 from mlp_operator.runs.job import attempt_of
 from mlp_operator.runs.pods import Situation, Step
 
@@ -81,7 +82,8 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int, planned
         case "Running":
             situation = Situation(Phase.RUNNING, Reason.RUNNING, "The command runs.")
         case _:
-            situation = read.before_start(pod, planned)
+            # What the pod says itself; what its events add is asked for where that is not enough.
+            situation = explain(pod, ()) or read.before_start(pod, planned)
     # A command's end shows some time before the pod's. It is told with the pod's, in one write.
     goes_on = situation.phase == Phase.RUNNING
     steps = read.steps_of(pod, planned)

@@ -61,7 +61,10 @@ class Bundle(SpecModel):
     sha256: Annotated[str, bounded(64, pattern=r"^[0-9a-f]{64}$")]
     """The archive's SHA-256 digest, in hexadecimal: what runs is what was submitted."""
 
-    rules = (exactly_one("config_map_name", "uri"),)
+    rules = (
+        exactly_one("config_map_name", "uri"),
+        no_credentials("uri", "credentials must not stand in the uri; name a Secret in spec.data.secretRef"),
+    )
 
 
 class ProjectSource(SpecModel):
