@@ -23,7 +23,7 @@ from mlp_operator.machinery.queue import WorkQueue
 from mlp_operator.runs import errands, tracking, tracking_access
 from mlp_operator.runs.actions import Wanted
 from mlp_operator.runs.outcome import Working
-from mlp_operator.runs.recording import TrackedRun, TrackingServer, Untracked, annotation_of, facts_of
+from mlp_operator.runs.recording import TrackedRun, TrackingServer, annotation_of, facts_of
 from mlp_operator.runs.tracking import Tracker
 from mlp_operator.settings import Settings
 from tests.operator.build import plan, project_run
@@ -108,6 +108,12 @@ class Desk:
         async with asyncio.timeout(PATIENCE):
             while not self.tracker.released(pod["metadata"]["uid"]):
                 self.queue.done(await self.queue.get(), ok=True)
+
+    async def asked(self, servers):
+        """Wait until so many errands are under way."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.tracker._errands._open) < servers:  # noqa: ASYNC110 -- a thread tells nobody
+                await asyncio.sleep(0.01)
 
     async def close(self):
         """Wait until no thread is at work any more, too."""
@@ -644,20 +650,20 @@ async def test_one_server_that_hangs_keeps_no_run_of_another_waiting(server, exp
     with answering(hang) as hanging:
         async with at_work(experiment, trackers=4, tracking_timeout=600) as desk:
             stuck = [desk.start(hanging, desk.run(f"stuck-{n}")) for n in range(8)]
-            # Those that could take threads have them.
-            await asyncio.sleep(0.2)
+            await desk.asked(2)
             found = await desk.begin(server)
             assert isinstance(found, TrackedRun)
             assert all(isinstance(desk.outcome(run), Working) for run in stuck)
             # The end of the block waits for all threads: what hangs is cut off.
 
 
-@pytest.mark.parametrize("answer", [hang, drip])
-async def test_no_server_can_stretch_the_time_limit(experiment, answer):
+@pytest.mark.parametrize(("answer", "words"), [(hang, ""), (drip, "was given up: its answers take too long.")])
+async def test_no_server_can_stretch_the_time_limit(experiment, answer, words):
     with answering(answer) as slow:
         async with at_work(experiment, tracking_timeout=0.5) as desk:
             failed = await desk.begin(slow)
     assert (failed.reason, failed.final) == ("TrackingUnavailable", False)
+    assert words in failed.message
 
 
 async def test_something_unexpected_is_logged_and_tried_again(server, experiment, monkeypatch, caplog):
@@ -760,10 +766,12 @@ async def test_a_tracker_that_is_closed_leaves_nothing_behind(experiment):
         desk = Desk(experiment, tracking_timeout=600)
         desk.start(hanging)
         found = TrackedRun(hanging.uri, "1", "x", "RUNNING")
-        desk.tracker.abandon(("team-a", "wine"), pod(hanging, found), datetime.now(UTC))
-        await asyncio.sleep(0.1)
+        desk.tracker.abandon(("team-a", "other"), pod(hanging, found), datetime.now(UTC))
+        await desk.asked(2)
         await desk.close()
-    assert not any(isinstance(outcome, Untracked) for outcome in (desk.outcome(desk.run()),))
+        await asyncio.sleep(0)  # what the threads have told the loop
+    assert desk.tracker._errands._open == {}
+    assert desk.metrics.text().decode().count("mlp_tracking_requests_total{") == 0
 
 
 async def test_a_run_that_is_deleted_before_it_has_a_pod_is_ended(server, store, experiment):
