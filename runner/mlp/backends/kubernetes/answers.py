@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from mlp.errors import AuthenticationFailed, ClusterError, ClusterUnreachable, RunNotFound, UsageError
 from mlp.resources.crd import FILE_NAME
+from mlp.resources.names import PLURAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,7 @@ def _error(answer: ApiException, server: str) -> MlpError:
             return ClusterError(f"The cluster does not allow it: {message}")
         case 404:
             return _not_found(message, details)
-        case 409 if status.get("reason") == "AlreadyExists":
+        case 409 if status.get("reason") == "AlreadyExists" and details.get("kind") == PLURAL:
             return ClusterError(
                 f"There is a ProjectRun '{details.get('name')}' already. A run is one execution: give the new one "
                 "another name, or leave --name out to get one made."

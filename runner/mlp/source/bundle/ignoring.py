@@ -54,6 +54,8 @@ def without_ignored(directory: Path, paths: Sequence[str]) -> list[str]:
             tree,
             "-c",
             "core.excludesFile=",
+            "-c",
+            "core.ignoreCase=false",
             "check-ignore",
             "--no-index",
             "-z",

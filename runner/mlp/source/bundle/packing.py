@@ -20,6 +20,7 @@ from mlp.source.bundle.reading import BOUNDS
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["Bundle", "pack", "size_in_words"]
 
@@ -151,31 +152,28 @@ def _add(archive: tarfile.TarFile, directory: Path, path: str, target: str | Non
         member.type, member.linkname, member.mode = tarfile.SYMTYPE, _portable(target), 0o777
         archive.addfile(member)
         return
-    content, executable = _read(directory, path)
-    member.mode, member.size = _PROGRAM if executable else _FILE, len(content)
-    archive.addfile(member, io.BytesIO(content))
+    with _opened(directory, path) as file:
+        before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise _changed(path)
+        member.mode, member.size = _PROGRAM if before.st_mode & stat.S_IXUSR else _FILE, before.st_size
+        try:
+            archive.addfile(member, file)
+        except OSError as error:  # one without a number is tar's own: the file is shorter than it was
+            raise (_changed(path) if error.errno is None else _unreadable(path, error)) from None
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise _changed(path)
 
 
-def _read(directory: Path, path: str) -> tuple[bytes, bool]:
-    """A file's content, the same from its first byte to its last, and whether its owner may execute it."""
+def _opened(directory: Path, path: str) -> BinaryIO:
+    """A file that is read, if it still is one: nobody waits for the other end of a pipe."""
     try:
-        descriptor = os.open(directory / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.fdopen(os.open(directory / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     except FileNotFoundError:
         raise _changed(path) from None
     except OSError as error:
         raise _unreadable(path, error) from None
-    with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise _changed(path)
-        try:
-            content = file.read(before.st_size + 1)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-        after = os.fstat(descriptor)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(content) != before.st_size:
-        raise _changed(path)
-    return content, bool(before.st_mode & stat.S_IXUSR)
 
 
 def _portable(path: str) -> str:
