@@ -601,6 +601,17 @@ def test_our_containers_know_their_pod():
     assert env["HOME"] == names.HOME_DIRECTORY
 
 
+def test_the_operators_settings_reach_our_containers_and_not_what_they_stand_on():
+    given = (("UV_DEFAULT_INDEX", "https://index"), ("HOME", "/elsewhere"), ("MLP_ENV_ROOT", "/elsewhere"))
+    pod = pod_of(defaults=PodDefaults("runner:1", step_variables=given), needs={"environment": CONDA})
+    env = [(each["name"], each.get("value")) for each in init_of(pod)["env"]]
+    assert {("UV_DEFAULT_INDEX", "https://index"), ("HOME", names.HOME_DIRECTORY), ("MLP_ENV_ROOT", "/mlp/envs")} <= {
+        *env
+    }
+    assert len(env) == len(dict(env))
+    assert "UV_DEFAULT_INDEX" not in json.dumps(containers_of(pod)["main"])
+
+
 # --- tracking, secrets, queues --------------------------------------------------------------------------------------
 
 
@@ -619,6 +630,13 @@ def test_main_knows_its_run_in_mlflow():
         }.items()
     )
     assert main_of(**parts)["envFrom"][0]["secretRef"]["name"] == "mlflow"
+
+
+def test_while_mlflow_is_down_main_knows_the_experiment_that_was_asked_for():
+    experiment = {"name": "wine"}
+    assert variables_of(tracking=MLFLOW, experiment=experiment)["MLFLOW_EXPERIMENT_NAME"] == "wine"
+    assert "MLFLOW_EXPERIMENT_NAME" not in variables_of(tracking=MLFLOW, tracked=TRACKED, experiment=experiment)
+    assert "MLFLOW_EXPERIMENT_NAME" not in variables_of(experiment=experiment)
 
 
 def test_without_a_tracking_server_nothing_is_said_of_mlflow():

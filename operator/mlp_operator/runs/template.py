@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mlp.errors import UsageError
 from mlp.resources import names
+from mlp_operator.runs.variables import literal, of_main, of_step, tracking_credentials
 from mlp_operator.runs.volumes import Place, bringing, building, of_run, service_account, temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mlp.resources import ProjectRun
     from mlp.resources.plan import Plan
     from mlp_operator.runs.planning import Resolved
@@ -183,23 +182,13 @@ def _volumes(places: list[Place], given: list[dict[str, Any]]) -> list[dict[str,
 
 def _init_container(stage: _Stage, defaults: PodDefaults) -> dict[str, Any]:
     builds = "environment" in stage.steps
-    env: list[dict[str, Any]] = [
-        *_plain(defaults.step_variables),
-        {"name": "HOME", "value": names.HOME_DIRECTORY},
-        *(
-            {"name": f"MLP_POD_{what.upper()}", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.{what}"}}}
-            for what in ("uid", "name", "namespace")
-        ),
-    ]
-    if builds:
-        env.append({"name": "MLP_ENV_ROOT", "value": names.ENVIRONMENTS_DIRECTORY})
     return {
         "name": stage.name,
         "image": defaults.runner_image,
         "imagePullPolicy": defaults.pull_policy,
         "command": ["python", "-m", "mlp.steps"],
         "args": list(stage.steps),
-        "env": _unique(env),
+        "env": of_step(defaults.step_variables, builds=builds),
         "volumeMounts": [place.mount for place in stage.places],
         "resources": {"requests": dict(_BUILDING if builds else _BRINGING)},
         "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
@@ -222,20 +211,12 @@ def _main(
     if plan.environment is not None:
         # On a line of its own: the command may begin with a comment. 126: found, and not executable.
         command = f". {names.ACTIVATE_FILE} || exit 126\n{command}"
-    env = [*_own_variables(run), *_plain(resolved.variables), *_tracking_variables(run, tracking, tracked)]
-    env += [
-        {
-            "name": each.variable,
-            "valueFrom": {"secretKeyRef": {"name": each.secret, "key": each.key, "optional": False}},
-        }
-        for each in resolved.secret_variables
-    ]
     container: dict[str, Any] = {
         "name": names.MAIN_CONTAINER,
         "image": image,
-        "command": [names.INIT_PROGRAM, "--", "bash", "-c", _literal(command)],
+        "command": [names.INIT_PROGRAM, "--", "bash", "-c", literal(command)],
         "workingDir": plan.directory,
-        "env": _unique([*env, *pod.get("env", [])]),
+        "env": of_main(run, resolved, tracking, tracked, given=pod.get("env", [])),
         "volumeMounts": [*(place.mount for place in places), *pod.get("volumeMounts", [])],
         "securityContext": _restricted(),
         # The end of the log of a failing command becomes part of the run's status without any right to read logs.
@@ -243,55 +224,12 @@ def _main(
     }
     if image == defaults.runner_image:
         container["imagePullPolicy"] = defaults.pull_policy  # other images: as Kubernetes takes their tags
-    credentials = tracking.secret if tracking is not None else None
-    # One that the run names has to be there; not every namespace needs to have the operator's default.
-    named = run.spec.tracking is not None and run.spec.tracking.secret_ref is not None
-    sources = [{"secretRef": {"name": credentials, "optional": not named}}] if credentials is not None else []
-    if sources or pod.get("envFrom"):
-        container["envFrom"] = [*sources, *pod.get("envFrom", [])]
+    if sources := [*tracking_credentials(run, tracking), *pod.get("envFrom", [])]:
+        container["envFrom"] = sources
     if pod.get("resources"):
         container["resources"] = pod["resources"]
     return container
 
 
-def _own_variables(run: ProjectRun) -> list[dict[str, Any]]:
-    own = {
-        "HOME": names.HOME_DIRECTORY,
-        # Without it Python keeps its output until the buffer is full, and a killed process takes it along.
-        "PYTHONUNBUFFERED": "1",
-        names.RUN_VARIABLE: run.metadata.name,
-        names.NAMESPACE_VARIABLE: run.metadata.namespace,
-    }
-    return [{"name": name, "value": value} for name, value in own.items()]
-
-
-def _tracking_variables(
-    run: ProjectRun, tracking: TrackingServer | None, tracked: TrackedRun | None
-) -> list[dict[str, Any]]:
-    known: dict[str, str] = {}
-    if tracking is not None:
-        known["MLFLOW_TRACKING_URI"] = tracking.uri
-    if tracked is not None:
-        known |= {"MLFLOW_RUN_ID": tracked.run_id, "MLFLOW_EXPERIMENT_ID": tracked.experiment_id}
-    elif tracking is not None and run.spec.experiment is not None and run.spec.experiment.name is not None:
-        # The server could not be reached: the project's own code may have more luck.
-        known["MLFLOW_EXPERIMENT_NAME"] = run.spec.experiment.name
-    return _plain(known.items())
-
-
-def _plain(variables: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    return [{"name": name, "value": _literal(value)} for name, value in variables]
-
-
-def _unique(variables: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of several with one name, the last: in main the user's, in our own containers ours."""
-    return list({each["name"]: each for each in variables}.values())
-
-
 def _restricted() -> dict[str, Any]:
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
-
-def _literal(text: str) -> str:
-    """The text so that kubelet passes it on unchanged: it would expand ``$(NAME)`` and fold ``$$`` in a command."""
-    return text.replace("$", "$$")
