@@ -8,12 +8,14 @@ import time
 
 import pytest
 
+from mlp.backends.cargo import CONFIG_MAP_LIMIT
 from mlp.backends.kubernetes import Cluster, KubernetesRun, raise_for_outcome, send, submit
 from mlp.backends.sending import Luggage, Submission
 from mlp.backends.submission import Request
 from mlp.errors import ClusterError, ClusterUnreachable, RunCancelled, RunError, RunNotFound, UsageError, WaitTimedOut
 from tests.cli.program import project
 from tests.resources.manifests import URI
+from tests.source.repositories import noise
 
 
 @pytest.fixture
@@ -201,3 +203,23 @@ def test_a_dry_run_checks_the_luggage_too_and_keeps_nothing(runs, cluster_of_use
 
     assert runs.names() == []
     assert "mlp.dev/projectrun" not in runs.kubectl("get", "configmaps", "-o", "yaml")
+
+
+def test_the_largest_luggage_that_is_not_refused_is_taken_by_the_cluster(runs, cluster_of_user, wine):
+    (wine / "weights.bin").write_bytes(noise(CONFIG_MAP_LIMIT - 5_000, 1))
+    (wine.parent / "mine.bin").write_bytes(noise(CONFIG_MAP_LIMIT, 2))
+
+    run = submit(str(wine), files={"data": wine.parent / "mine.bin"}, cluster=cluster_of_user)
+
+    assert runs.names() == [run.name]
+
+
+def test_a_name_of_luggage_that_is_taken_is_no_runs_name(runs, cluster_of_user, wine):
+    sent = Luggage(Request(uri=str(wine))).new(name="wine")
+    (config_map,) = sent.config_maps
+    runs.kubectl("create", "configmap", config_map["metadata"]["name"])
+
+    with pytest.raises(ClusterError, match=f'"{config_map["metadata"]["name"]}" already exists'):
+        send(cluster_of_user, sent)
+
+    assert runs.names() == []
