@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from mlp.source import Access, Git
 from mlp.source.checkout import Checkout, checkout_of
+from tests.cluster.fixtures import is_ci
+from tests.servers import lfs
 from tests.source.repositories import create
 
 
@@ -62,6 +66,35 @@ def test_a_file_that_is_gone_counts(repository):
 
     assert found is not None
     assert found.modified
+
+
+def test_the_content_of_a_large_file_is_no_change_of_its_pointer(repository):
+    if not lfs.available():
+        assert not is_ci()
+        pytest.skip("there is no git-lfs on this machine")
+    store = lfs.LargeFiles()
+    repository.commit({".gitattributes": lfs.ATTRIBUTES, "model.bin": store.put(b"a model")})
+    model = repository.path / "model.bin"
+    model.write_bytes(b"a model")
+    repository.git("-c", "filter.lfs.clean=git-lfs clean -- %f", "add", "model.bin")
+    os.utime(model, (1, 1))  # as if written since: Git has to look at the content again
+
+    assert not checkout_of(repository.path).modified
+    model.write_bytes(b"another")
+    assert checkout_of(repository.path).modified
+
+
+def test_what_python_leaves_in_a_submodule_is_no_change(repository, tmp_path):
+    part = create(tmp_path / "part")
+    part.commit({"part.py": ""})
+    repository.add_submodule(part.uri, "part")
+    cache = repository.path / "part" / "__pycache__"
+    cache.mkdir()
+    (cache / "part.cpython-311.pyc").write_text("")
+
+    assert not checkout_of(repository.path).modified
+    (repository.path / "part" / "part.py").write_text("changed")
+    assert checkout_of(repository.path).modified
 
 
 def test_what_is_in_no_repository_is_no_commit(tmp_path):

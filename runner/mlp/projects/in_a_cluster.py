@@ -72,14 +72,13 @@ def wait_for(run: KubernetesRun) -> KubernetesRun:
     from mlp.backends.kubernetes.outcome import raise_for_command  # noqa: PLC0415
 
     try:
-        run.wait()
+        *_, ended = run.states()
     except KeyboardInterrupt:
         _log.warning(
             "ProjectRun '%s' in namespace %s goes on. To end it: mlp cancel %s -n %s",
             run.name, run.cluster.namespace, run.name, run.cluster.namespace,
         )  # fmt: skip
         raise
-    ended = run.get()
     raise_for_command(ended)
     raise_for_outcome(ended)
     _log.info("=== Run '%s' succeeded ===", run.name)

@@ -18,6 +18,16 @@ from mlp.source.access import own_environment
 __all__ = ["Checkout", "checkout_of"]
 
 _TIMEOUT: Final = 60.0
+_STATUS: Final = (
+    "status",
+    "--porcelain",
+    "-z",
+    "--untracked-files=all",
+    "--ignore-submodules=untracked",
+    "--no-renames",
+)
+_LARGE_FILES: Final = ("-c", "filter.lfs.clean=git-lfs clean -- %f", "-c", "filter.lfs.required=false")
+"""A content stands in the place of its pointer, and Git may have to look whether it is the same."""
 _LEFT_BEHIND: Final = ("__pycache__", ".ipynb_checkpoints")
 
 
@@ -43,7 +53,7 @@ def checkout_of(directory: Path) -> Checkout | None:
     if lines is None:
         return None
     top, commit = os.fsdecode(lines).splitlines()
-    changes = _ask(Path(top), "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames")
+    changes = _ask(Path(top), *_STATUS)
     if changes is None:
         return None
     inside = place.relative_to(top).as_posix()
@@ -63,7 +73,7 @@ def _ask(place: Path, *arguments: str) -> bytes | None:
     environment = own_environment() | {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
     with contextlib.suppress(OSError, program.TimedOut):
         outcome = program.run(
-            ["git", "-c", "safe.directory=*", *arguments],
+            ["git", "-c", "safe.directory=*", *_LARGE_FILES, *arguments],
             environment=environment,
             deadline=program.Deadline.after(_TIMEOUT),
             directory=place,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from mlp.backends.kubernetes.log_lines import LogLine, Writer, last_of_each_step
 from mlp.backends.kubernetes.log_sources import Progress, Wanted, chosen_attempt, chosen_containers, progress_of
 from mlp.backends.kubernetes.pages import tracking_page
-from mlp.errors import ClusterError, ClusterUnreachable, RunNotFound
+from mlp.backends.kubernetes.patience import PATIENCE, patiently
+from mlp.errors import ClusterError, RunNotFound
 from mlp.resources import ConditionType, ProjectRun
 from mlp.resources.names import INIT_CONTAINERS
 
@@ -28,14 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["read_logs"]
 
 Object = dict[str, Any]
-Answer = TypeVar("Answer")
-
 _PAUSE: Final = 0.5
 """Seconds between two looks at a pod whose next container has not started."""
 _LOOK: Final = 2.0
 """Seconds between two looks at the run meanwhile, for whoever wants to hear why."""
-_PATIENCE: Final = 60.0
-"""Seconds that the cluster may be silent while we follow."""
 _SILENCE: Final = 10.0
 """Seconds within which a reading that fails has failed from the start."""
 
@@ -97,9 +94,9 @@ class _Reading:
         seen = {pod["metadata"]["uid"] for pod in pods[:-1]}
         while True:
             # The run first, its pods second: if it has ended by now, no pod can come that is not among them.
-            state = _patiently(self._state)
+            state = patiently(self._state)
             last = state or last
-            pods = _patiently(lambda: self._cluster.pods.of(self._run))
+            pods = patiently(lambda: self._cluster.pods.of(self._run))
             pod = next((pod for pod in pods if pod["metadata"]["uid"] not in seen), None)
             if pod is not None:
                 seen.add(pod["metadata"]["uid"])
@@ -123,8 +120,8 @@ class _Reading:
     def _of_container(self, pod: str, container: str) -> Iterator[LogLine]:
         last, tail = "", self._tail
         writer = Writer(container)
-        patience = time.monotonic() + _PATIENCE
-        while (progress := _patiently(lambda: self._progress(pod, container))) is not None:
+        patience = time.monotonic() + PATIENCE
+        while (progress := patiently(lambda: self._progress(pod, container))) is not None:
             whole = progress is Progress.NEVER
             if progress in {Progress.RUNNING, Progress.TERMINATED}:
                 # Whether one step among several has begun, its lines tell.
@@ -142,11 +139,11 @@ class _Reading:
                                 yield line
                     # What ended before this reading has been read whole; what ran then may have written since.
                     whole = progress is Progress.TERMINATED
-                    patience, tail = time.monotonic() + _PATIENCE, None
+                    patience, tail = time.monotonic() + PATIENCE, None
                 except ClusterError:
                     now = time.monotonic()
                     if now - began > _SILENCE:  # it was being read: the container was silent, or the stream broke
-                        patience = now + _PATIENCE
+                        patience = now + PATIENCE
                     if not self._follow or now > patience:
                         raise
             elif progress is Progress.WAITING and self._follow and self._waiting:
@@ -219,18 +216,6 @@ def _no_pod(run: ProjectRun) -> str:
     if run.finished:
         return f"'{run.name}' never had a pod.{_said(run)}"
     return f"'{run.name}' has no pod yet; follow it with --follow.{_said(run)}"
-
-
-def _patiently(ask: Callable[[], Answer]) -> Answer:
-    """Ask the cluster, and again if it is silent, for a while."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return ask()
-        except ClusterUnreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
 
 
 def _seconds_since(moment: str) -> int | None:

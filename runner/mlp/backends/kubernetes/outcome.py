@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlp.backends.kubernetes.patience import patiently
 from mlp.errors import RunFailed, RunNotFound, WaitTimedOut
 from mlp.resources import ConditionType, Reason
 
@@ -22,7 +23,7 @@ def recorded_as(run: KubernetesRun, *, within: float) -> str | None:
         within: Seconds to wait for it; 0 for what is known now.
     """
     if not within:
-        return _id(run.get())
+        return _id(patiently(run.get))
     try:
         for state in run.states(timeout=within):
             if (found := _id(state)) or _settled(state):

@@ -9,6 +9,7 @@ from mlp.backends.kubernetes.control import Answer, resume, shut_down, suspend
 from mlp.backends.kubernetes.log_sources import Wanted
 from mlp.backends.kubernetes.logs import read_logs
 from mlp.backends.kubernetes.outcome import recorded_as
+from mlp.backends.kubernetes.patience import patiently
 from mlp.backends.kubernetes.retrying import retry
 from mlp.errors import RunCancelled, RunError
 from mlp.resources import ConditionType, ProjectRun, Reason
@@ -81,7 +82,7 @@ class KubernetesRun:
 
     def get_status(self) -> str:
         """RUNNING, SCHEDULED, FINISHED, FAILED or KILLED."""
-        return _status(self.get())
+        return _status(patiently(self.get))
 
     def shut_down(self, *, now: bool = False) -> Answer:
         """Ask for the run's end, and do not wait for it.
@@ -93,7 +94,7 @@ class KubernetesRun:
 
     def cancel(self, *, now: bool = False) -> None:
         """End the run and wait until no pod of it is left. Does nothing to a run that has ended."""
-        if self.shut_down(now=now) is not Answer.ENDED:
+        if patiently(lambda: self.shut_down(now=now)) is not Answer.ENDED:
             self.wait()
 
     def suspend(self) -> Answer:
