@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from mlp.errors import SourceInvalid, SourceUnavailable, UsageError
 from mlp.source.bundle import pack, unpack
+from mlp.source.bundle.listing import list_tree
 from tests.source.repositories import create, files_below, noise
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def write(root: Path, files: dict[str, str | bytes]) -> Path:
@@ -365,6 +365,54 @@ def test_a_tree_over_the_limit_is_refused_with_its_largest_files_and_the_way_out
     assert "The largest: data/large.bin (300.0 kB), weights.bin (50.0 kB). " in str(caught.value)
     assert ".mlpignore" in str(caught.value)
     assert str(caught.value).endswith("Or stage it.")
+
+
+def test_ignored_files_do_not_count(tmp_path):
+    project = write(tmp_path / "wine", {".mlpignore": "data/", "MLproject": "", "data/a": "", "data/b": ""})
+
+    assert list_tree(project, most=2) == [".mlpignore", "MLproject"]
+    with pytest.raises(SourceInvalid, match="more than 1 files"):
+        list_tree(project, most=1)
+
+
+@contextlib.contextmanager
+def without_roots_rights():
+    """As a user who may not read everything."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_directory_that_cannot_be_read_is_named_unless_it_is_ignored():
+    with tempfile.TemporaryDirectory() as directory:
+        project = write(Path(directory), {"MLproject": "", "database/files/x": "", "secret.key": ""})
+        project.chmod(0o755)
+        (project / "database/files").chmod(0)
+        (project / "secret.key").chmod(0)
+        (project / "names").mkdir()
+        (project / "names/only").write_text("")
+        (project / "names").chmod(0o444)
+        with without_roots_rights(), pytest.raises(SourceInvalid, match="database/files cannot be read: Permission"):
+            pack(project)
+        (project / ".mlpignore").write_text("files/\n")
+        with (
+            without_roots_rights(),
+            pytest.raises(SourceInvalid, match=r"(secret\.key|names/only) cannot be read: Permission"),
+        ):
+            pack(project)
+        (project / ".mlpignore").write_text("files/\n*.key\n")
+        with without_roots_rights(), pytest.raises(SourceInvalid, match="names/only cannot be read: Permission"):
+            pack(project)
+        (project / ".mlpignore").write_text("files/\n*.key\nnames/\n")
+        with without_roots_rights():
+            assert pack(project).paths == (".mlpignore", "MLproject")
+        (project / "database/files").chmod(0o700)
+        (project / "names").chmod(0o700)
 
 
 def test_a_tree_that_is_no_projects_is_refused_before_it_is_read(tmp_path):

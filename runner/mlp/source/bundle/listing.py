@@ -33,6 +33,10 @@ JUNK: Final = (
 _ENVIRONMENT_MARKS: Final = ("pyvenv.cfg", "conda-meta")
 """What a directory holds that is a virtual environment, whatever its name."""
 
+_LISTED: Final = 1_000_000
+"""How many paths are looked at, those among them that are ignored."""
+_INSIDE: Final = "/."
+"""Stands for what is inside of a directory that cannot be read: a rule for directories fits it, too."""
 _GITLINK: Final = "160000"
 _GIT: Final = ".git"
 
@@ -49,15 +53,28 @@ def list_tree(directory: Path, *, most: int) -> list[str]:
         UsageError: Git would have to be asked, and is not there.
     """
     found: set[str] = set()
-    for path in _in_git(directory, "") if is_work_tree(directory) else _walk(directory, ""):
+    closed: dict[str, OSError] = {}
+    for path in _in_git(directory, "") if is_work_tree(directory) else _walk(directory, "", closed):
         found.add(path)
-        if len(found) > most:
-            raise SourceInvalid(
-                f"{directory} holds more than {most:,} files, which is no project's size. Name the project's own "
-                f"directory, or list in {FILE_NAME} what the run does not need."
-            )
-    paths = sorted(_present(directory, found), key=os.fsencode)
-    return without_ignored(directory, paths)
+        if len(found) > _LISTED:
+            raise _too_many(directory, _LISTED)
+    paths = [*sorted(_present(directory, found), key=os.fsencode), *closed]
+    result = without_ignored(directory, paths)
+    for path in closed.keys() & set(result):
+        place = directory / path.removesuffix(_INSIDE)
+        raise SourceInvalid(
+            f"{place} cannot be read: {closed[path].strerror}. Make it readable, or list it in {FILE_NAME}."
+        )
+    if len(result) > most:
+        raise _too_many(directory, most)
+    return result
+
+
+def _too_many(directory: Path, most: int) -> SourceInvalid:
+    return SourceInvalid(
+        f"{directory} holds more than {most:,} files, which is no project's size. Name the project's own directory, or "
+        f"list in {FILE_NAME} what the run does not need."
+    )
 
 
 def is_work_tree(directory: Path) -> bool:
@@ -68,7 +85,7 @@ def is_work_tree(directory: Path) -> bool:
         UsageError: There is no program ``git``.
     """
     place = directory.resolve()
-    if not any((parent / _GIT).exists() for parent in (place, *place.parents)):
+    if not any(_is_there(parent / _GIT) for parent in (place, *place.parents)):
         return False
     try:
         inside = call_git(place, "rev-parse", "--is-inside-work-tree").strip() == b"true"
@@ -100,7 +117,7 @@ def _in_git(directory: Path, prefix: str) -> Iterator[str]:
     for path in sorted(nested):
         inner = directory / path
         # A submodule that was never brought is an empty directory.
-        if (inner / _GIT).exists() and not inner.is_symlink():
+        if _is_there(inner / _GIT) and not inner.is_symlink():
             yield from _in_git(inner, f"{prefix}{path}/")
 
 
@@ -108,22 +125,29 @@ def _lines(output: bytes) -> Iterator[str]:
     return (os.fsdecode(line) for line in output.split(b"\0") if line)
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[str]:
-    """Every file below a directory that is in no repository."""
+def _walk(directory: Path, prefix: str, closed: dict[str, OSError]) -> Iterator[str]:
+    """Every file below a directory that is in no repository.
+
+    Args:
+        directory: The directory.
+        prefix: What its files' paths begin with.
+        closed: Gets what stands for directories that cannot be read: they may be ignored.
+    """
     try:
         entries = list(os.scandir(directory))
     except OSError as error:
-        raise SourceInvalid(f"{directory} cannot be read: {error.strerror}. Or list it in {FILE_NAME}.") from None
+        closed[prefix.rstrip("/") + _INSIDE] = error
+        return
     for entry in entries:
         path = Path(entry.path)
         if entry.name == _GIT or _is_junk(entry.name):
             continue
         if not entry.is_dir(follow_symlinks=False):
             yield prefix + entry.name
-        elif (path / _GIT).exists() and is_work_tree(path):
+        elif _is_there(path / _GIT) and is_work_tree(path):
             yield from _in_git(path, f"{prefix}{entry.name}/")
         elif not _is_environment(path):
-            yield from _walk(path, f"{prefix}{entry.name}/")
+            yield from _walk(path, f"{prefix}{entry.name}/", closed)
 
 
 def _is_left_behind(directory: Path, path: str) -> bool:
@@ -137,7 +161,7 @@ def _is_junk(name: str) -> bool:
 
 
 def _is_environment(directory: Path) -> bool:
-    return any((directory / mark).exists() for mark in _ENVIRONMENT_MARKS)
+    return any(_is_there(directory / mark) for mark in _ENVIRONMENT_MARKS)
 
 
 def _present(directory: Path, paths: set[str]) -> Iterator[str]:
@@ -160,3 +184,10 @@ def _mode(path: Path) -> int:
         return path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
+    except PermissionError:  # whoever reads it will say so, if it is not ignored
+        return stat.S_IFREG
+
+
+def _is_there(path: Path) -> bool:
+    # pathlib's own fails for what is in a directory that cannot be read.
+    return os.path.exists(path)  # noqa: PTH110
