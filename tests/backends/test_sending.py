@@ -182,6 +182,16 @@ def test_an_environment_file_outside_of_what_is_sent_is_told_what_to_send(tmp_pa
         submission(root)
 
 
+def test_an_environment_file_counts_only_where_it_is_read(tmp_path):
+    root = project(tmp_path / "wine", "python train.py", python_env="python_env.yaml")
+    (root / "python_env.yaml").write_text("dependencies: {}")
+
+    with pytest.raises(ProjectInvalid, match=r"python_env\.yaml"):
+        submission(root)
+    assert submission(root, env_manager="local").config_maps
+    assert submission(root, image="registry.example.org/wine:1").config_maps
+
+
 @pytest.mark.parametrize("option", ["version", "auth_secret"])
 def test_what_belongs_to_a_repository_is_refused_for_a_directory(wine, option):
     with pytest.raises(UsageError, match="is for a project in a Git repository"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from mlp.backends.checking import Call, check_project
 from mlp.data import destination, is_remote
 from mlp.errors import DataInvalid, ParameterInvalid, ProjectInvalid
-from mlp.project import Project
+from mlp.project import Project, is_project_file
 from mlp.source import DirectoryFiles
 from mlp.source.bundle import unpack
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_sent"]
 
+_READY_MADE: Final = frozenset({"Local", "Image"})
+"""Managers that do not read the project's own environment file."""
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _LEADS_OUT: Final = re.compile(r"(?:\./)*\.\.(?:/|$)")
 
@@ -101,6 +103,8 @@ def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> None:
                 f"The project's directory {cargo.subdirectory} is not among what is sent: it is empty, or ignored."
             )
         problems = check_project(directory, call, places=_Pod(directory, mounts))
+        if run.spec.environment.manager in _READY_MADE:
+            problems = tuple(problem for problem in problems if problem.file is None or is_project_file(problem.file))
         errors = [str(problem) for problem in problems if problem.severity == "error"]
         if not errors:
             errors = [*_leading_out(directory, call, tree, source)]
