@@ -158,4 +158,11 @@ class _Store:
     def start_anew_when_full(self) -> None:
         """Drop everything once there is too much."""
         if self.directory.exists() and len(self.run("images", "--all", "--quiet").split()) > MOST_LAYERS:
+            self._unmount()
             shutil.rmtree(self.directory)
+
+    def _unmount(self) -> None:
+        """Unmount the layers that a build has left behind which was killed: no directory goes from under a mount."""
+        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for mounted in reversed([place for place in mounts if Path(place).is_relative_to(self.directory)]):
+            subprocess.run(["umount", "--lazy", mounted], check=True)
