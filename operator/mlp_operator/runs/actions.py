@@ -142,10 +142,17 @@ class DeleteRun:
 
 @dataclass(frozen=True, slots=True)
 class BeginTracking:
-    """Find the run in MLflow, or make it."""
+    """Find the run in MLflow, or make it.
+
+    Attributes:
+        server: Where.
+        plan: What runs.
+        image: The image of main.
+    """
 
     server: TrackingServer
     plan: Plan
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

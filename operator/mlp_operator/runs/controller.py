@@ -249,8 +249,8 @@ class RunController:
     def _track(self, key: Key, run: ProjectRun, action: BeginTracking | WriteTracking) -> None:
         now = datetime.now(UTC)
         match action:
-            case BeginTracking(server=server, plan=plan):
-                self._tracker.begin(key, run, server, facts_of(run, plan), now)
+            case BeginTracking(server=server, plan=plan, image=image):
+                self._tracker.begin(key, run, server, facts_of(run, plan, image=image), now)
             case WriteTracking(server=server, run=tracked, wanted=wanted):
                 self._tracker.write(key, run, server, tracked, wanted, now)
 

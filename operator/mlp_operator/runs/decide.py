@@ -167,7 +167,8 @@ def _submit(
         situation = Situation(Phase.PENDING, Reason.JOB_CONFLICT, text)
         return _sooner(_say(run, situation, observed, now, rules, plan=plan), _CONFLICT_RETRY)
     waiting = Situation(Phase.PENDING, Reason.RESOLVED, "The project is resolved.")
-    recorded = _follow(run, waiting, observed, now, rules, plan=plan)
+    image = image_of(run, resolved.docker_image, rules.defaults)
+    recorded = _follow(run, waiting, observed, now, rules, plan=plan, image=image)
     if recorded.action is not None:
         return Decision(actions=(recorded.action,))
     if recorded.hold is not None:
@@ -180,7 +181,7 @@ def _submit(
     body = manifest(
         run,
         resolved,
-        image=image_of(run, resolved.docker_image, rules.defaults),
+        image=image,
         defaults=rules.defaults,
         tracking=_server(run, rules),
         tracked=record.run if record is not None else None,
@@ -219,9 +220,7 @@ def _with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, r
     if wait is not None:
         decision = _sooner(Decision(again_after=wait or None), late)
         return _sooner(decision, _LOOK_AGAIN) if reading.since is None else decision
-    recorded = _follow(
-        run, reading.situation, observed, now, rules, plan=plan, ended=reading.completed, pod=reading.pod
-    )
+    recorded = _follow(run, reading.situation, observed, now, rules, plan=plan, reading=reading)
     if recorded.action is not None:
         return Decision(actions=(recorded.action,))
     if recorded.hold is not None:
@@ -282,9 +281,10 @@ def _follow(
     rules: Rules,
     *,
     plan: Plan | None = None,
-    ended: datetime | None = None,
-    pod: Object | None = None,
+    reading: Reading | None = None,
+    image: str | None = None,
 ) -> Following:
+    pod, ended = (reading.pod, reading.completed) if reading is not None else (None, None)
     return follow(
         run,
         observed.recording,
@@ -298,6 +298,7 @@ def _follow(
         plan=plan,
         now=now,
         patience=rules.tracking_patience,
+        image=image,
     )
 
 

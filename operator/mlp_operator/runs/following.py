@@ -103,6 +103,7 @@ def follow(
     plan: Plan | None,
     now: datetime,
     patience: float,
+    image: str | None = None,
 ) -> Following:
     """Say what has to happen so that MLflow says what the run is.
 
@@ -114,6 +115,7 @@ def follow(
         plan: What runs; None if that is not known, and then no record is begun.
         now: The present moment.
         patience: Seconds that a status may wait for the server.
+        image: The image of main, if it is known.
     """
     if server is None:
         return Following()
@@ -131,7 +133,7 @@ def follow(
         return Following(Record(known), action=WriteTracking(server, known, wanted))
     if plan is None:
         return Following()
-    return Following(Record(), action=BeginTracking(server, plan))
+    return Following(Record(), action=BeginTracking(server, plan, image))
 
 
 def _says(known: TrackedRun, wanted: str) -> bool:
