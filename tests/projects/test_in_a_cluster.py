@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,15 @@ def test_a_run_that_nobody_records_is_known_by_its_name(runs, run):
     runs.report(started.name, phase="Failed", succeeded="False", reason="ProjectInvalid")
 
     assert started.run_id == started.name
+
+
+def test_a_program_that_starts_many_runs_at_once_has_one_connection(runs, run):
+    with ThreadPoolExecutor(20) as threads:
+        started = list(threads.map(lambda number: run(backend_config={"name": f"run-{number}"}), range(20)))
+
+    assert sorted(runs.names()) == sorted(each.name for each in started) == sorted(f"run-{n}" for n in range(20))
+    assert {each.get_status() for each in started} == {"SCHEDULED"}
+    assert all(each.cluster is started[0].cluster for each in started)
 
 
 @pytest.mark.parametrize(

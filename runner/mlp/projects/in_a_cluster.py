@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from mlp.errors import ClusterError, FieldNotSupported, UsageError
+from mlp.resources.names import NAMESPACE_VARIABLE
 
 if TYPE_CHECKING:
     from mlp.backends.kubernetes import Cluster, KubernetesRun
@@ -21,6 +24,7 @@ __all__ = ["submit", "wait_for"]
 Object = dict[str, Any]
 
 _log = logging.getLogger(__name__)
+_connecting = threading.Lock()
 
 _NO_CLIENT: Final = "The backend kubernetes needs the Kubernetes client: pip install 'mlp-operator[operator]'"
 _MANAGERS: Final = {"uv": "virtualenv"}
@@ -53,11 +57,7 @@ def submit(request: Request, configuration: Configuration | None) -> KubernetesR
     settings = read_configuration(read_backend_config(configuration))
     _refuse(request)
     cluster, driver = _connect(settings)
-    try:
-        return _submit(request, settings, cluster, driver)
-    except BaseException:
-        cluster.close()
-        raise
+    return _submit(request, settings, cluster, driver)
 
 
 def wait_for(run: KubernetesRun) -> KubernetesRun:
@@ -104,22 +104,32 @@ def _refuse(request: Request) -> None:
 
 
 def _connect(settings: Settings) -> tuple[Cluster, Driver | None]:
-    from mlp.backends.kubernetes import Cluster  # noqa: PLC0415
     from mlp.backends.kubernetes.driver import RIGHTS, driver_of, is_driver  # noqa: PLC0415
 
     # Whoever names another cluster than the one that this is in starts a run there as anybody does.
     at_home = is_driver() and settings.kubeconfig is None and settings.context is None
-    try:
-        cluster = Cluster.connect(
-            kubeconfig=settings.kubeconfig, context=settings.context, namespace=settings.namespace
-        )
-    except ClusterError as error:
-        raise (ClusterError(f"{error}\n{RIGHTS}") if at_home else error) from None
     if not at_home:
-        return cluster, None
-    driver = driver_of(cluster)
-    cluster.namespace = settings.namespace or driver.namespace
-    return cluster, driver
+        return _connection(settings, settings.namespace), None
+    try:
+        own = _connection(settings, os.environ[NAMESPACE_VARIABLE])
+    except ClusterError as error:
+        raise ClusterError(f"{error}\n{RIGHTS}") from None
+    return _connection(settings, settings.namespace or own.namespace), driver_of(own)
+
+
+def _connection(settings: Settings, namespace: str | None) -> Cluster:
+    # A forked process must not share its parent's connections, and variables say where a kubeconfig is.
+    where = (os.getpid(), os.environ.get("KUBECONFIG"), os.environ.get("HOME"))
+    with _connecting:
+        return _connected(where, settings.kubeconfig, settings.context, namespace)
+
+
+@functools.lru_cache(maxsize=16)
+def _connected(_where: object, kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
+    """One connection for all runs of a program in one namespace: it may start thousands."""
+    from mlp.backends.kubernetes import Cluster  # noqa: PLC0415
+
+    return Cluster.connect(kubeconfig=kubeconfig, context=context, namespace=namespace)
 
 
 def _submit(request: Request, settings: Settings, cluster: Cluster, driver: Driver | None) -> KubernetesRun:
@@ -138,9 +148,7 @@ def _submit(request: Request, settings: Settings, cluster: Cluster, driver: Driv
     for line in luggage.said():
         _log.info("%s", line)
     luggage.stage()
-    created = send(cluster, submission)
-    cluster.namespace = created["metadata"]["namespace"]
-    run = KubernetesRun(cluster, created["metadata"]["name"])
+    run = KubernetesRun(cluster, send(cluster, submission)["metadata"]["name"])
     if driver is not None:
         end_with_us(run)
     return run

@@ -17,6 +17,7 @@ from mlp.errors import ClusterError, UsageError
 
 __all__ = ["connect"]
 
+_CONNECTIONS: Final = 100
 _NAMESPACE_OF_POD: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -37,6 +38,8 @@ def connect(*, kubeconfig: str | None = None, context: str | None = None) -> tup
     settings = Configuration()
     # A POST that is sent twice may be a run that runs twice; who may be asked again is asked again by our own loops.
     settings.retries = False
+    # A program may wait for many runs, each in a thread with a watch of its own; urllib3 warns of each beyond this.
+    settings.connection_pool_maxsize = _CONNECTIONS
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     if _exists(path):
         namespace = _from_kubeconfig(settings, path, context)
