@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from mlp.backends.marked_pods import ServiceAccount, ended
 from mlp.cli import env
 from mlp.environment import EnvironmentCache
-from mlp.environment.uses import Use
+from mlp.environment.uses import Use, User, mark
 from mlp.errors import ClusterError, ClusterUnreachable, UsageError
 from mlp.resources.names import ENVIRONMENTS_DIRECTORY
 from tests.tracking import certificates
@@ -185,8 +185,8 @@ class TestCommand:
             marker = cache.layout.marker(digit * 20)
             marker.parent.mkdir(parents=True)
             marker.write_text(json.dumps({"kind": "conda", "file": "conda.yaml", "built": 1.0, "python": False}))
-        cache.mark("a" * 20, identifier="running", holder="own/run-1")
-        cache.mark("b" * 20, identifier="done", holder="own/run-2")
+        mark(cache.layout, "a" * 20, User("running", "own/run-1"))
+        mark(cache.layout, "b" * 20, User("done", "own/run-2"))
         return cache
 
     @pytest.fixture

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from mlp.environment import locks
+from mlp.environment.uses import User, mark
 from mlp.errors import UsageError
 from tests.environment.asking import Asking
 from tests.servers.conda_channel import Channel, Package
@@ -168,14 +169,14 @@ class TestMarks:
 
     def test_what_is_marked_stays(self, made, cache):
         one, two = made("a", days=40), made("b", days=40)
-        cache.mark(one.hash, identifier="pod-1", holder="team/run-1")
+        mark(cache.layout, one.hash, User("pod-1", "team/run-1"))
         collected = cache.prune(keep=0)
         assert (hashes(collected.environments), hashes(collected.busy)) == ([two.hash], [one.hash])
         assert one.path.exists()
 
     def test_a_mark_counts_for_a_week_where_nobody_can_be_asked(self, made, cache):
         one = made("a", days=40)
-        cache.mark(one.hash, identifier="pod-1", holder="team/run-1")
+        mark(cache.layout, one.hash, User("pod-1", "team/run-1"))
         moment = time.time() - 8 * DAY
         os.utime(cache.layout.uses(one.hash) / "pod-1", (moment, moment))
         assert hashes(cache.prune(keep=0, trusted_for=None).busy) == [one.hash]
@@ -183,9 +184,9 @@ class TestMarks:
 
     def test_marks_of_those_who_have_ended_go_and_the_others_hold(self, made, cache):
         one, two = made("a", days=40), made("b", days=40)
-        ended = [cache.mark(one.hash, identifier=f"pod-{number}", holder="team/run") for number in (1, 2)]
-        ended.append(cache.mark(two.hash, identifier="pod-1", holder="team/run"))
-        cache.mark(two.hash, identifier="pod-3", holder="team/run")
+        ended = [mark(cache.layout, one.hash, User(f"pod-{number}", "team/run")) for number in (1, 2)]
+        ended.append(mark(cache.layout, two.hash, User("pod-1", "team/run")))
+        mark(cache.layout, two.hash, User("pod-3", "team/run"))
         assert hashes(cache.prune(keep=0, ended=ended, dry_run=True).environments) == [one.hash]
         assert len(cache.uses()) == 4
         assert hashes(cache.prune(keep=0, ended=ended).environments) == [one.hash]
@@ -194,7 +195,7 @@ class TestMarks:
 
     def test_a_mark_that_was_left_anew_counts_anew(self, made, cache):
         one = made("a", days=40)
-        before = cache.mark(one.hash, identifier="pod-1", holder="team/run")
+        before = mark(cache.layout, one.hash, User("pod-1", "team/run"))
         moment = before.since + 5
         os.utime(cache.layout.uses(one.hash) / "pod-1", (moment, moment))
         assert hashes(cache.prune(keep=0, ended=[before], dry_run=True).busy) == [one.hash]
@@ -204,7 +205,7 @@ class TestMarks:
         move_away = type(cache.layout).move_away
 
         def while_somebody_marks(layout, name):
-            cache.mark(name, identifier="pod-1", holder="team/run")
+            mark(cache.layout, name, User("pod-1", "team/run"))
             return move_away(layout, name)
 
         monkeypatch.setattr(type(cache.layout), "move_away", while_somebody_marks)
@@ -214,11 +215,11 @@ class TestMarks:
     @pytest.mark.parametrize("identifier", ["", "../x", "a/b", ".hidden", "x" * 64])
     def test_a_mark_is_a_file_of_its_directory_and_nothing_else(self, cache, identifier):
         with pytest.raises(UsageError):
-            cache.mark("0" * 20, identifier=identifier, holder="team/run")
+            mark(cache.layout, "0" * 20, User(identifier, "team/run"))
         assert not cache.root.exists()
 
     def test_whatever_else_lies_there_is_no_mark(self, cache):
-        cache.mark("0" * 20, identifier="pod-1", holder="team/run")
+        mark(cache.layout, "0" * 20, User("pod-1", "team/run"))
         (cache.layout.uses("") / "a file").touch()
         (cache.layout.uses("0" * 20) / ".nfs0001").touch()
         assert [use.id for use in cache.uses()] == ["pod-1"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import shutil
 import threading
 from contextlib import ExitStack
 
 import pytest
 
 from mlp.environment import EnvironmentCache, locks
-from mlp.errors import RunCancelled, VolumeNotWritable, VolumeWithoutLocks
+from mlp.environment.uses import User
+from mlp.errors import EnvironmentUnavailable, RunCancelled, VolumeNotWritable, VolumeWithoutLocks
 from tests.environment.asking import Asking
 from tests.servers.conda_channel import Channel, noarch, python_stub
 from tests.servers.package_server import serving
@@ -117,3 +119,66 @@ def test_a_root_that_cannot_be_written_is_told(conda, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(VolumeNotWritable, match=r"nothing can be written: .*\. Set MLP_ENV_ROOT to"):
         EnvironmentCache(tmp_path / "file" / "envs").ensure(conda("python"))
+
+
+class TestSharing:
+    """An environment that others have marked as used, and a run that wants it built anew."""
+
+    OTHER = User("pod-1", "team/run-1")
+    OWN = User("pod-2", "team/run-2")
+
+    def test_it_is_built_beside_what_others_use_and_found_there_from_then_on(self, conda, cache, run_in):
+        specification = conda("python", "words")
+        used = cache.ensure(specification, user=self.OTHER)
+        fresh = cache.ensure(specification, refresh=True, user=self.OWN)
+        assert fresh.built
+        assert fresh.hash != used.hash
+        assert run_in(used, "python -c 'import words; print(words.version)'") == "2.0"
+        assert run_in(fresh, "python -c 'import words; print(words.version)'") == "2.0"
+        assert cache.find(specification).hash == fresh.hash
+        assert {(use.hash, use.id) for use in cache.uses()} == {(used.hash, "pod-1"), (fresh.hash, "pod-2")}
+        # Each is an environment of its own to the collector.
+        assert {kept.hash for kept in cache.prune(keep=0).busy} == {used.hash, fresh.hash}
+        ended = [use for use in cache.uses() if use.id == "pod-1"]
+        assert [kept.hash for kept in cache.prune(keep=0, ended=ended).environments] == [used.hash]
+        assert cache.find(specification).hash == fresh.hash
+
+    def test_what_nobody_else_uses_is_built_in_its_place(self, conda, cache):
+        specification = conda("python")
+        first = cache.ensure(specification, user=self.OWN)
+        again = cache.ensure(specification, refresh=True, user=self.OWN)
+        assert (again.built, again.hash) == (True, first.hash)
+        assert [use.hash for use in cache.uses()] == [first.hash]
+
+    def test_what_was_built_beside_and_is_gone_is_built_again(self, conda, cache):
+        specification = conda("python")
+        cache.ensure(specification, user=self.OTHER)
+        fresh = cache.ensure(specification, refresh=True, user=self.OWN)
+        shutil.rmtree(fresh.path)
+        again = cache.ensure(specification)
+        assert (again.built, again.hash) == (True, fresh.hash)
+
+    def test_what_is_marked_while_it_is_taken_away_is_put_back(self, conda, cache, monkeypatch):
+        specification = conda("python")
+        first = cache.ensure(specification)
+        move_away = type(cache.layout).move_away
+
+        def while_somebody_asks(layout, name):
+            assert cache.ensure(specification, user=self.OTHER).hash == first.hash
+            return move_away(layout, name)
+
+        monkeypatch.setattr(type(cache.layout), "move_away", while_somebody_asks)
+        fresh = cache.ensure(specification, refresh=True)
+        assert fresh.hash != first.hash
+        assert (first.path / "bin" / "python").exists()
+
+    def test_a_build_that_fails_leaves_no_mark_and_what_there_was(self, conda, cache, tmp_path):
+        channel = Channel(tmp_path / "own", python_stub())
+        specification = conda("python", channel=channel.url)
+        first = cache.ensure(specification, user=self.OTHER)
+        shutil.rmtree(channel.root)
+        with pytest.raises(EnvironmentUnavailable):
+            cache.ensure(specification, refresh=True, user=self.OWN)
+        assert cache.find(specification).hash == first.hash
+        assert [use.id for use in cache.uses()] == ["pod-1"]
+        assert list(cache.layout.names()) == [first.hash]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlp.environment import EnvironmentCache
+from mlp.environment.uses import User, mark
 from mlp.environment.volume import refusal, refusal_in
 from mlp.errors import VolumeFull, VolumeNotWritable
 from tests.environment.mounts import tmpfs
@@ -64,7 +65,7 @@ def test_what_was_built_before_the_volume_was_full_can_be_used(conda, channel, t
         assert os.statvfs(volume).f_bavail == 0
         assert not cache.ensure(specification).built
         with pytest.raises(VolumeFull):
-            cache.mark(specification.hash, identifier="pod-1", holder="ns/pod-1")
+            mark(cache.layout, specification.hash, User("pod-1", "ns/pod-1"))
 
 
 def test_a_volume_that_can_only_be_read_is_told_as_such(conda, channel, tmp_path):
@@ -76,7 +77,7 @@ def test_a_volume_that_can_only_be_read_is_told_as_such(conda, channel, tmp_path
             cache.ensure(conda("small", channel=channel.url))
         assert raised.value.exit_code == 69
         with pytest.raises(VolumeNotWritable):
-            cache.mark("0" * 20, identifier="pod-1", holder="ns/pod-1")
+            mark(cache.layout, "0" * 20, User("pod-1", "ns/pod-1"))
 
 
 @pytest.mark.parametrize(

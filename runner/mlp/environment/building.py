@@ -41,14 +41,16 @@ class Building:
 
     Args:
         layout: Where the environment will lie.
+        name: Its name there.
         specification: What it will be.
         say: Gets a line at each step.
         refresh: Whether what the caches know of indexes may be stale.
     """
 
     def __init__(
-        self, layout: Layout, specification: Specification, say: Callable[[str], None], *, refresh: bool
+        self, layout: Layout, name: str, specification: Specification, say: Callable[[str], None], *, refresh: bool
     ) -> None:
+        self._name = name
         self._refresh = refresh
         self._layout = layout
         self._specification = specification
@@ -69,7 +71,7 @@ class Building:
         order = {
             **self._specification.order(),
             "root": str(self._layout.root),
-            "name": self._specification.hash,
+            "name": self._name,
             "refresh": self._refresh,
         }
         with subprocess.Popen(
@@ -89,7 +91,7 @@ class Building:
                 _end(process)
         if self._error is not None:
             raise self._error
-        if self._layout.ready(self._specification.hash) is None:
+        if self._layout.ready(self._name) is None:
             said = "".join(f"\n{line}" for line in self._last_words)
             raise PreparationError(
                 f"The builder of {self._specification.name} ended {_ending(status)} before it was done.{said}"

@@ -9,30 +9,30 @@ moved.
 from __future__ import annotations
 
 import logging
+import shutil
 import time
-from contextlib import contextmanager
+import uuid
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from mlp.environment import locks
 from mlp.environment.layout import Layout
 from mlp.environment.settings import default_root
-from mlp.environment.uses import forget, mark, uses
+from mlp.environment.uses import TRUSTED_FOR, Marking, uses
 from mlp.errors import PreparationError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mlp.environment.collection import Collected, Kept
     from mlp.environment.specification import Specification
-    from mlp.environment.uses import Use
+    from mlp.environment.uses import Use, User
 
-__all__ = ["MARKS_TRUSTED_FOR", "BuiltEnvironment", "EnvironmentCache"]
-
-MARKS_TRUSTED_FOR: Final = 7 * 86400.0
-"""Seconds for which a mark counts where nobody can ask whether its pod has ended."""
+__all__ = ["BuiltEnvironment", "EnvironmentCache"]
 
 _log = logging.getLogger(__name__)
 
@@ -93,21 +93,25 @@ class EnvironmentCache:
 
     def find(self, specification: Specification) -> BuiltEnvironment | None:
         """The environment, if it is there. Nothing is built."""
-        return self._found(specification.hash, built=False)
+        return self._found(specification.hash, Marking(self.layout, None), built=False)
 
     def ensure(
         self,
         specification: Specification,
         *,
         refresh: bool = False,
+        user: User | None = None,
         cancelled: threading.Event | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> BuiltEnvironment:
         """Have an environment, built now unless it is there.
 
+        What others have marked as used is left as it is: then it is built beside it, and found there from now on.
+
         Args:
             specification: What it has to be.
             refresh: Build it anew, from what the channels and indexes offer today.
+            user: Who will use it, where no lock is held meanwhile: see `mlp.environment.uses`.
             cancelled: Set by whoever no longer wants it; the build ends at once, with all its processes.
             progress: Gets a line of text at each step; without it the lines are logged.
 
@@ -122,34 +126,76 @@ class EnvironmentCache:
             RunCancelled: `cancelled` was set.
         """
         say = progress or _log.info
-        name = specification.hash
         for warning in specification.warnings:
             _log.warning("%s", warning)
-        if not refresh and (found := self._found(name, built=False)):
-            return found
+        marking = Marking(self.layout, user)
+        try:
+            found = None if refresh else self._found(specification.hash, marking, built=False)
+            environment = found or self._build(specification, marking, say, refresh=refresh, cancelled=cancelled)
+        except BaseException:
+            marking.keep()
+            raise
+        marking.keep(environment.hash)
+        return environment
+
+    def _build(
+        self,
+        specification: Specification,
+        marking: Marking,
+        say: Callable[[str], None],
+        *,
+        refresh: bool,
+        cancelled: threading.Event | None,
+    ) -> BuiltEnvironment:
         from mlp.environment.building import Building  # noqa: PLC0415 -- a hit has to be quick, and needs none of it
 
+        request = specification.hash
         asked = time.time()
 
         def waiting() -> None:
             say(f"Waiting for the {specification.name}, which another process builds or uses …")
 
-        with locks.exclusive(self.layout.lock(name), waiting=waiting, cancelled=cancelled) as lock:
-            found = self._found(name, built=False)
+        def lock(name: str) -> AbstractContextManager[int]:
+            return locks.exclusive(self.layout.lock(name), waiting=waiting, cancelled=cancelled)
+
+        with ExitStack() as held:
+            descriptor = held.enter_context(lock(request))
+            found = self._found(request, marking, built=False)
             # What was built since we asked is as fresh as what we would build.
             if found and (not refresh or found.record.get("built", 0.0) > asked):
                 return found
-            self.layout.discard(name)
+            name = self.layout.current(request)
+            if name != request:
+                descriptor = held.enter_context(lock(name))
+            if not self._make_room(name, marking):
+                name = uuid.uuid4().hex[: len(request)]
+                descriptor = held.enter_context(lock(name))
+                marking.leave(name)
             say(f"Building the {specification.name} for {specification.file}")
             try:
-                Building(self.layout, specification, say, refresh=refresh).run(lock, cancelled)
+                Building(self.layout, name, specification, say, refresh=refresh).run(descriptor, cancelled)
+                if name != self.layout.current(request):
+                    self.layout.point(request, name)
             except BaseException:
                 self.layout.discard(name)
                 raise
-            built = self._found(name, built=True)
+            built = self._found(request, marking, built=True)
         if built is None:
             raise PreparationError(f"{specification.name} was removed as soon as it was built.")
         return built
+
+    def _make_room(self, name: str, marking: Marking) -> bool:
+        """Take away what is in the place of an environment, unless somebody uses it. Its lock has to be held."""
+        whole = self.layout.record(name) is not None
+        if whole and marking.is_shared(name):
+            return False
+        if away := self.layout.move_away(name):
+            # Somebody who has left a mark at this very moment may have found it whole.
+            if whole and marking.is_shared(name):
+                away.rename(self.layout.prefix(name))
+                return False
+            shutil.rmtree(away, ignore_errors=True)
+        return True
 
     def list(self) -> list[Kept]:
         """What is in the cache, the most recently used first."""
@@ -165,7 +211,7 @@ class EnvironmentCache:
         max_size: int | None = None,
         in_use: Collection[str] = (),
         ended: Collection[Use] = (),
-        trusted_for: float | None = MARKS_TRUSTED_FOR,
+        trusted_for: float | None = TRUSTED_FOR,
         dry_run: bool = False,
     ) -> Collected:
         """Delete environments, the least recently used first, and packages that no environment needs any more.
@@ -192,31 +238,14 @@ class EnvironmentCache:
             dry_run=dry_run,
         )
 
-    def mark(self, name: str, *, identifier: str, holder: str) -> Use:
-        """Note that somebody uses an environment for whom no lock can be held: see `mlp.environment.uses`.
-
-        Has to be done before the environment is asked for.
-
-        Args:
-            name: The environment's hash.
-            identifier: Who uses it; nobody else has that ID, ever.
-            holder: The same for those who ask whether it has ended.
-
-        Raises:
-            PreparationError: The mark cannot be written.
-        """
-        return mark(self.layout, name, identifier=identifier, holder=holder)
-
     def uses(self) -> tuple[Use, ...]:
         """All such marks."""
         return tuple(uses(self.layout))
 
-    def forget(self, ended: Collection[Use]) -> None:
-        """Remove marks of those who have ended."""
-        forget(self.layout, ended)
-
-    def _found(self, name: str, *, built: bool) -> BuiltEnvironment | None:
+    def _found(self, request: str, marking: Marking, *, built: bool) -> BuiltEnvironment | None:
+        name = self.layout.current(request)
         # In this order: a collector that comes between the two sees that the environment is wanted.
+        marking.leave(name)
         locks.touch(self.layout.lock(name))
         record = self.layout.ready(name)
         if record is None:

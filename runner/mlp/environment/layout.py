@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mlp.environment.volume import refusal
+from mlp.environment.volume import not_writable, refusal
 from mlp.errors import PreparationError
 
 if TYPE_CHECKING:
@@ -52,6 +52,28 @@ class Layout:
     def caches(self) -> Path:
         """The package caches: pkgs and repodata are rattler's, uv is uv's."""
         return self.root / ".cache"
+
+    def current(self, name: str) -> str:
+        """The name of the environment that answers a request: the request's own hash, or what was built beside it."""
+        try:
+            found = self._pointer(name).read_text(encoding="utf-8").strip()
+        except OSError:
+            return name
+        return found if _HASH.fullmatch(found) else name
+
+    def point(self, name: str, to: str) -> None:
+        """Have another environment answer a request from now on. The request's lock has to be held."""
+        pointer = self._pointer(name)
+        being_written = pointer.with_suffix(".tmp")
+        try:
+            pointer.parent.mkdir(parents=True, exist_ok=True)
+            being_written.write_text(f"{to}\n", encoding="utf-8")
+            being_written.rename(pointer)
+        except OSError as error:
+            raise refusal(error, self.root) or not_writable(self.root, f"{error.strerror}") from None
+
+    def _pointer(self, name: str) -> Path:
+        return self.root / ".current" / name
 
     def uses(self, name: str) -> Path:
         """The marks of those who use an environment: see `mlp.environment.uses`."""

@@ -11,9 +11,10 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from mlp.environment import EnvironmentCache, read
-from mlp.errors import UsageError, VolumeNotWritable
+from mlp.environment.uses import User
+from mlp.errors import UsageError
 from mlp.resources import names
-from mlp.steps.progress import Progress, say
+from mlp.steps.progress import Progress
 from mlp.steps.variables import lent, read_variables
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlp.environment import BuiltEnvironment
-    from mlp.environment.uses import Use
     from mlp.resources.plan import Plan
     from mlp.steps.layout import Layout
 
@@ -64,34 +64,22 @@ def environment(plan: Plan, layout: Layout, stop: threading.Event) -> str:
     with lent({**read_variables(layout.environment_credentials), **planned.overrides}):
         specification = read(planned.kind, project / planned.file, manager=planned.manager, project=project)
         cache = EnvironmentCache(layout.environments)
-        use, unmarked = _mark(cache, specification.hash)
-        try:
-            built = cache.ensure(
-                specification,
-                refresh=planned.policy == "Refresh",
-                cancelled=stop,
-                progress=Progress("Environment").step,
-            )
-        except BaseException:
-            if use is not None:
-                cache.forget([use])
-            raise
-    if unmarked is not None:
-        say(f"This run is not marked as the environment's user, so it must not be deleted meanwhile. {unmarked}")
+        built = cache.ensure(
+            specification,
+            refresh=planned.policy == "Refresh",
+            user=_user(),
+            cancelled=stop,
+            progress=Progress("Environment").step,
+        )
     _write_activation(built, layout.activate)
     return f"{'Built' if built.built else 'Found'} {specification.name} for {planned.file}"
 
 
-def _mark(cache: EnvironmentCache, name: str) -> tuple[Use | None, VolumeNotWritable | None]:
-    """Mark the environment as used by this pod. A volume that can only be read may have it nevertheless."""
+def _user() -> User | None:
+    """This pod, if it is one."""
     identifier = os.environ.get(names.POD_UID_VARIABLE)
-    if not identifier:
-        return None, None
-    holder = f"{os.environ.get(names.POD_NAMESPACE_VARIABLE, '')}/{os.environ.get(names.POD_NAME_VARIABLE, '')}"
-    try:
-        return cache.mark(name, identifier=identifier, holder=holder), None
-    except VolumeNotWritable as error:
-        return None, error
+    place = (os.environ.get(name, "") for name in (names.POD_NAMESPACE_VARIABLE, names.POD_NAME_VARIABLE))
+    return User(identifier, "/".join(place)) if identifier else None
 
 
 def _write_activation(built: BuiltEnvironment, file: Path) -> None:
