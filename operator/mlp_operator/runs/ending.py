@@ -11,7 +11,8 @@ from mlp.resources import Phase
 from mlp.resources.plan import Plan
 from mlp_operator.runs import status as status_of
 from mlp_operator.runs.actions import Action, Decision, DeleteRun, Observed, ReleasePods, Rules, Wanted
-from mlp_operator.runs.expiry import expire, until
+from mlp_operator.runs.deadlines import until
+from mlp_operator.runs.expiry import expire
 from mlp_operator.runs.following import Following, follow, of_pod, reason_tags_of, unrecorded
 from mlp_operator.runs.job import plan_of
 from mlp_operator.runs.pods import held, left

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mlp.resources import ConditionType, Reason
 from mlp_operator.runs.actions import Action, Decision, DeleteJob, DeleteRun, Observed
+from mlp_operator.runs.deadlines import until
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlp.resources import ProjectRun
 
-__all__ = ["expire", "until"]
+__all__ = ["expire"]
 
 
 def expire(run: ProjectRun, observed: Observed, now: datetime) -> Decision:
@@ -43,8 +43,3 @@ def expire(run: ProjectRun, observed: Observed, now: datetime) -> Decision:
             else:
                 waits.append(wait)
     return Decision(actions=tuple(actions), again_after=min(waits, default=None))
-
-
-def until(start: datetime, seconds: float, now: datetime) -> float:
-    """Seconds from now until so many seconds after the start; not positive once they are over."""
-    return (start + timedelta(seconds=seconds) - now).total_seconds()
