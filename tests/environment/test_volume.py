@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,20 @@ def test_what_was_built_before_the_volume_was_full_can_be_used(conda, channel, t
         assert not cache.ensure(specification).built
         with pytest.raises(VolumeFull):
             mark(cache.layout, specification.hash, User("pod-1", "ns/pod-1"))
+        assert cache.uses() == ()
+
+
+def test_what_is_there_already_can_be_used_on_a_volume_that_can_only_be_read(conda, channel, tmp_path, caplog):
+    with tmpfs(tmp_path / "volume", "size=4m") as volume:
+        cache = EnvironmentCache(volume)
+        specification = conda("small", channel=channel.url)
+        cache.ensure(specification)
+        subprocess.run(["mount", "-o", "remount,ro", str(volume)], check=True)
+        assert not cache.ensure(specification, user=User("pod-1", "ns/pod-1")).built
+        assert "must not be deleted" in caplog.text
+        with pytest.raises(VolumeNotWritable):
+            cache.ensure(specification, refresh=True)
+        assert cache.find(specification)
 
 
 def test_a_volume_that_can_only_be_read_is_told_as_such(conda, channel, tmp_path):

@@ -17,6 +17,7 @@ import pytest
 
 from mlp.environment import EnvironmentCache
 from tests.environment.local_package import write_package
+from tests.environment.mounts import tmpfs
 from tests.processes import running_in
 from tests.servers.conda_channel import Channel, Package, noarch, python_stub
 from tests.servers.package_server import serving
@@ -168,6 +169,19 @@ def test_a_file_that_cannot_be_understood_is_the_authors_mistake(pod):
     assert pod.run("environment").returncode == 65
     assert pod.report["reason"] == "EnvironmentInvalid"
     assert not pod.layout.activate.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "code"), [("size=8k", "VolumeFull", 75), ("ro", "VolumeNotWritable", 69)]
+)
+def test_a_volume_that_will_not_do_has_a_reason_of_its_own(pod, channel, options, reason, code):
+    declare(pod, conda(channel.url, "hello"))
+    with tmpfs(pod.layout.environments, options):
+        done = pod.run("environment", **MARK)
+    assert done.returncode == code, done.stdout
+    assert pod.report["reason"] == reason
+    assert "claim" in pod.report["message"]
+    assert "spec.environment.cache" in pod.report["message"]
 
 
 class TestCredentials:

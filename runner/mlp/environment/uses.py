@@ -115,17 +115,21 @@ def mark(layout: Layout, name: str, user: User) -> Use:
     if not _ID.fullmatch(user.id):
         raise UsageError(f"{user.id!r} cannot mark an environment as used: letters, digits and '-' can.")
     directory = layout.uses(name)
-    file = directory / user.id
+    file, being_written = directory / user.id, directory / f".{user.id}"
     # Another process may remove the directory as soon as it is made, for being empty.
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            file.write_text(user.holder, encoding="utf-8")
+            # By rename: a mark that does not say yet whose it is could be taken for that of somebody who is gone.
+            being_written.write_text(user.holder, encoding="utf-8")
+            being_written.rename(file)
             return Use(name, user.id, user.holder, file.stat().st_mtime)
         except FileNotFoundError as error:
             if attempt == _ATTEMPTS:
                 raise not_writable(layout.root, f"{error.strerror}") from None
         except OSError as error:
+            with contextlib.suppress(OSError):
+                being_written.unlink()
             raise refusal(error, layout.root) or not_writable(layout.root, f"{error.strerror}") from None
     raise AssertionError(_ATTEMPTS)
 
