@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -177,3 +178,36 @@ def test_a_token_that_the_server_does_not_know_is_a_matter_of_credentials(runs, 
 
     assert done.returncode == 4
     assert "does not accept the kubeconfig's credentials" in done.stderr
+
+
+def test_a_run_with_fields_of_a_newer_version_can_be_looked_at(tmp_path, answering):
+    """Its cluster lets pass what this version does not know, and looking takes no knowledge of it."""
+    run = {
+        "apiVersion": "mlp.dev/v1alpha1",
+        "kind": "ProjectRun",
+        "metadata": {"name": "wine", "namespace": "team", "creationTimestamp": "2026-01-02T12:00:00Z"},
+        "spec": {"project": {"uri": "https://h/x", "signature": {"keyless": True}}, "priority": "high"},
+        "status": {"phase": "Dreaming", "observedGeneration": 1, "dream": "electric sheep"},
+    }
+    path = kubeconfig(tmp_path / "config", server=answering(200, json.dumps(run)))
+
+    done = mlp("get", "wine", KUBECONFIG=path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Phase:        Dreaming" in done.stdout
+
+
+def test_a_value_that_this_version_does_not_know_is_named(tmp_path, answering):
+    run = {
+        "apiVersion": "mlp.dev/v1alpha1",
+        "kind": "ProjectRun",
+        "metadata": {"name": "wine"},
+        "spec": {"project": {"uri": "https://h/x"}, "environment": {"manager": "Pixi"}},
+    }
+    path = kubeconfig(tmp_path / "config", server=answering(200, json.dumps(run)))
+
+    done = mlp("get", "wine", KUBECONFIG=path)
+
+    assert done.returncode == 2
+    assert "'wine' cannot be read by this version of mlp, which may be older than the cluster's" in done.stderr
+    assert "spec.environment.manager: must be" in done.stderr

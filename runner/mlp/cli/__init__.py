@@ -15,7 +15,7 @@ import click
 
 from mlp.cli.application import COMMANDS, application
 from mlp.cli.errors import ExitStatus, exit_status
-from mlp.cli.program import program, speak_as_plugin, worded
+from mlp.cli.program import program_name, speak_as_plugin, worded
 from mlp.errors import MlpError
 
 __all__ = ["main"]
@@ -37,7 +37,7 @@ def _run(arguments: list[str] | None) -> int:
         register()
     speak_as_plugin(COMMANDS)
     try:
-        result = application.main(args=arguments, prog_name=program(), standalone_mode=False)
+        result = application.main(args=arguments, prog_name=program_name(), standalone_mode=False)
     except MlpError as error:
         _complain(str(error))
         return exit_status(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from mlp.cli.program import program
+from mlp.cli.program import program_name
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Place:
         """The command line of another command about a run in the same place, to be copied by the user."""
         given = {"-n": self.namespace, "--context": self.context, "--kubeconfig": self.kubeconfig}
         options = [word for option, value in given.items() if value for word in (option, value)]
-        return f"{program()} {command} {shlex.join([*arguments, *options])}"
+        return f"{program_name()} {command} {shlex.join([*arguments, *options])}"
 
 
 def place_options(function: Command) -> Command:

@@ -15,12 +15,12 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["program", "speak_as_plugin", "worded"]
+__all__ = ["program_name", "speak_as_plugin", "worded"]
 
 _PLUGIN: Final = "kubectl-mlp"
 
 
-def program() -> str:
+def program_name() -> str:
     """The program as the user has called it."""
     # pathlib would cost its import in every call.
     return "kubectl mlp" if os.path.basename(sys.argv[0]) == _PLUGIN else "mlp"  # noqa: PTH119
@@ -28,7 +28,7 @@ def program() -> str:
 
 def worded(text: str, commands: Iterable[str]) -> str:
     """A text that speaks of ``mlp COMMAND``, with the program's name as the user has called it."""
-    called = program()
+    called = program_name()
     if called == "mlp":
         return text
     names = "|".join(map(re.escape, commands))
@@ -37,7 +37,7 @@ def worded(text: str, commands: Iterable[str]) -> str:
 
 def speak_as_plugin(commands: Iterable[str]) -> None:
     """Have Click's help speak of ``kubectl mlp``, where the user has called it so. For this process, from now on."""
-    if program() == "mlp":
+    if program_name() == "mlp":
         return
     names = tuple(commands)
 

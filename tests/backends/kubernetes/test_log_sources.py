@@ -53,7 +53,7 @@ def test_a_step_names_the_container_that_it_runs_in(names, wanted, chosen):
     [
         (pod("prepare", "main"), {"container": "sidecar"}, "no container 'sidecar'. Its containers are: prepare, main"),
         (pod("fetch", "main"), {"step": "environment"}, "no step 'environment'. Its steps are: clone, data, main"),
-        (pod("prepare", "main", plan=PLAN), {"step": "environment"}, "no step 'environment'. Its steps are: clone, data"),
+        (pod("prepare", "main", plan=PLAN), {"step": "environment"}, "no step 'environment'. Its steps are: clone"),
     ],
 )
 def test_what_a_pod_does_not_have_is_named_beside_what_it_has(found, wanted, message):

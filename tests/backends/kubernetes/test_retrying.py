@@ -80,7 +80,7 @@ def test_labels_by_which_tools_know_what_is_theirs_stay_behind():
 def test_a_run_that_goes_on_is_not_repeated():
     going_on = ended()
     going_on["status"] = {}
-    with pytest.raises(UsageError, match="'wine' has not ended. Cancel it first"):
+    with pytest.raises(UsageError, match=r"'wine' has not ended\. Cancel it first"):
         repetition(going_on)
 
 
@@ -112,7 +112,7 @@ def test_what_a_run_brought_along_is_copied_and_what_is_of_others_is_not(runs, c
     spec = created["spec"]
     project = spec["project"]["bundle"]["configMapName"]
     files, shared = (each["configMap"]["name"] for each in spec["backend"]["kubernetes"]["volumes"])
-    assert project not in {"project-x-bcdfg"}
+    assert project != "project-x-bcdfg"
     assert shared == "shared"
     for name, content in ((project, {"binaryData": {"project.tar.gz": archive}}), (files, {"data": {"table": "1,2"}})):
         copy = json.loads(runs.kubectl("get", "configmap", name, "-o", "json"))
