@@ -45,7 +45,10 @@ def test_what_an_earlier_attempt_left_is_removed(pod, repository, commit):
     (pod.layout.project / "half").mkdir(parents=True)
     (pod.layout.project / "half/done").write_text("x")
     (pod.layout.project / "link").symlink_to("half")
+    (pod.layout.home / ".aws").mkdir(parents=True)
+    (pod.layout.home / ".aws" / "config").write_text("[default]\ncredential_process = /mlp/run/project/x\n")
     assert pod.run("clone").returncode == 0
+    assert list(pod.layout.home.iterdir()) == []
     assert pod.run("clone").returncode == 0
     assert repositories.files_below(pod.layout.project) == {"MLproject", "sub/MLproject", "other/f"}
 

@@ -42,7 +42,8 @@ def clone(plan: Plan, layout: Layout, stop: threading.Event) -> str:
         SourceError: The project cannot be brought.
         MlpError: The image lacks the init program.
     """
-    layout.home.mkdir(parents=True, exist_ok=True)
+    # A project's code may have left settings there, for programs that are given credentials now.
+    _empty(layout.home)
     _install_init_program(layout.init_program)
     _empty(layout.project)
     if plan.source.bundle is None:
