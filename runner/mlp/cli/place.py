@@ -41,7 +41,7 @@ class Place:
         except ModuleNotFoundError as error:
             if error.name and error.name.partition(".")[0] == "kubernetes":
                 raise UsageError(
-                    "Commands that talk to a cluster need the Kubernetes client: pip install 'mlp-operator[operator]'"
+                    "Commands that talk to a cluster need the Kubernetes client: pip install 'mlp-operator[kubernetes]'"
                 ) from None
             raise
         return Cluster.connect(kubeconfig=self.kubeconfig, context=self.context, namespace=self.namespace)

@@ -26,7 +26,7 @@ Object = dict[str, Any]
 _log = logging.getLogger(__name__)
 _connecting = threading.Lock()
 
-_NO_CLIENT: Final = "The backend kubernetes needs the Kubernetes client: pip install 'mlp-operator[operator]'"
+_NO_CLIENT: Final = "The backend kubernetes needs the Kubernetes client: pip install 'mlp-operator[kubernetes]'"
 _MANAGERS: Final = {"uv": "virtualenv"}
 """The operator has one manager for python_env.yaml, which is uv."""
 
