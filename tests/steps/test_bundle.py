@@ -11,7 +11,7 @@ import pytest
 from mlp.source.bundle import pack
 from tests.servers.files_http import File, files_server
 from tests.source.repositories import files_below
-from tests.steps.conftest import mount
+from tests.steps.pods import mount
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ from mlp.resources.plan import Plan
 from mlp.steps import run_steps
 from mlp.steps.data import data
 from tests.servers.files_http import File, files_server
-from tests.steps.conftest import mount
+from tests.steps.pods import SOURCE, mount
 
-SOURCE = {"uri": "https://example.org/p", "commit": "0" * 40}
 WORDS = b"words\n" * 1000
 
 

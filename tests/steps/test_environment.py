@@ -21,12 +21,9 @@ from tests.environment.mounts import tmpfs
 from tests.processes import running_in
 from tests.servers.conda_channel import Channel, Package, noarch, python_stub
 from tests.servers.package_server import serving
-from tests.steps.conftest import Pod, mount
+from tests.steps.pods import CONDA, PYTHON, SOURCE, Pod, conda, declare, mount, running
 
 PATIENCE = 120.0
-CONDA = {"kind": "conda", "file": "conda.yaml"}
-PYTHON = {"kind": "python", "file": "python_env.yaml"}
-SOURCE = {"uri": "https://example.org/p", "commit": "0" * 40}
 MARK = {"MLP_POD_UID": "0c9d-1", "MLP_POD_NAMESPACE": "team", "MLP_POD_NAME": "run-x7"}
 HELLO = Package(
     "hello",
@@ -37,18 +34,6 @@ HELLO = Package(
     },
     executable={"bin/hello"},
 )
-
-
-def declare(pod, text, *, planned=CONDA, **plan):
-    file = pod.layout.project / planned["file"]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    pod.plan(environment=planned, **SOURCE, **plan)
-
-
-def conda(channel, *dependencies, more=""):
-    lines = "".join(f"- {each}\n" for each in dependencies)
-    return f"channels: ['{channel}', nodefaults]\ndependencies:\n{lines}{more}"
 
 
 def in_main(pod, command, *options, **how):
@@ -280,16 +265,6 @@ class TestMarks:
                 assert len(EnvironmentCache(pod.layout.environments).uses()) == 1
                 server.release()
                 assert process.wait(PATIENCE) == 0
-
-
-@contextlib.contextmanager
-def running(pod, *steps, **environment):
-    """A step that is killed with all its processes, should the test not see its end."""
-    with pod.start(*steps, **environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def builders_of(process):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.servers.conda_channel import Channel, Package
 from tests.servers.package_server import serving
-from tests.steps.test_environment import conda, declare, running
+from tests.steps.pods import conda, declare, running
 
 PATIENCE = 120.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from mlp.errors import UsageError
 from mlp.steps.variables import lent, read_variables
-from tests.steps.conftest import mount
+from tests.steps.pods import mount
 
 
 def test_each_key_is_a_variable_and_nothing_else_is(tmp_path):
