@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -60,7 +61,7 @@ def made(
     if backend is not None:
         spec["backend"] = {"kubernetes": backend}
     if of is None:
-        of = plan(credentials="authSecretRef" in spec.get("project", {})).model_copy(update=needs or {})
+        of = replace(plan(credentials="authSecretRef" in spec.get("project", {})), **needs or {})
     run = project_run(**spec)
     return manifest(
         run,
@@ -234,9 +235,7 @@ SECRETS = {
     "a private bundle": (
         {
             "data": {"secretRef": {"name": "aws"}},
-            "needs": {
-                "source": plan().source.model_copy(update={"bundle": PlannedBundle(uri="s3://b/k", sha256="0" * 64)})
-            },
+            "needs": {"source": replace(plan().source, bundle=PlannedBundle(uri="s3://b/k", sha256="0" * 64))},
         },
         [("fetch", ["clone"])],
     ),
@@ -534,7 +533,7 @@ def test_the_operators_own_tracking_secret_need_not_be_in_every_namespace():
 def manifest_with_tracking_secret(**spec):
     """The pod of a run that names the tracking server's Secret itself."""
     run = project_run(tracking={"secretRef": {"name": "mlflow"}}, **spec)
-    resolved = Resolved(plan().model_copy(update={"downloads": downloads("runs:/1/m")}))
+    resolved = Resolved(replace(plan(), downloads=downloads("runs:/1/m")))
     job = manifest(run, resolved, image="i", defaults=RULES.defaults, tracking=MLFLOW, tracked=None)
     return job["spec"]["template"]["spec"]
 
@@ -561,7 +560,7 @@ def test_environments_lie_in_a_claim_that_main_only_reads(environment, default, 
     pod = pod_of(
         environment=environment,
         defaults=PodDefaults("runner:1", cache_claim=default),
-        needs={"environment": CONDA.model_copy(update={"policy": policy})},
+        needs={"environment": replace(CONDA, policy=policy)},
     )
     assert {"name": "mlp-envs", **source} in pod["volumes"]
     writable = {
@@ -577,12 +576,12 @@ def test_nothing_of_environments_is_there_without_one():
 
 
 def test_main_activates_the_environment_before_the_command():
-    command = main_of(of=plan(command="# first\ntrain").model_copy(update={"environment": CONDA}))["command"]
+    command = main_of(of=replace(plan(command="# first\ntrain"), environment=CONDA))["command"]
     assert command[-1] == ". /mlp/run/activate.sh || exit 126\n# first\ntrain"
 
 
 def test_a_bundle_of_a_configmap_is_mounted_for_the_step_that_unpacks_it():
-    source = plan().source.model_copy(update={"bundle": PlannedBundle(sha256="0" * 64), "uri": None, "commit": None})
+    source = replace(plan().source, bundle=PlannedBundle(sha256="0" * 64), uri=None, commit=None)
     bundle = {"bundle": {"configMapName": "sent", "sha256": "0" * 64}}
     pod = pod_of(needs={"source": source}, project=bundle)
     volume = {"name": "sent", "items": [{"key": names.BUNDLE_KEY, "path": names.BUNDLE_KEY}]}

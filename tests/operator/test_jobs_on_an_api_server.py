@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mlp.resources.plan import PlannedBundle
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def jobs() -> list[dict[str, Any]]:
     """One of each kind that differ in their fields."""
     whole = everything()
-    source = plan().source.model_copy(update={"bundle": PlannedBundle(sha256="0" * 64), "uri": None, "commit": None})
+    source = replace(plan().source, bundle=PlannedBundle(sha256="0" * 64), uri=None, commit=None)
     sent = {"bundle": {"configMapName": "sent", "sha256": "0" * 64}}
     overlays = [{**whole, "backend": {"podTemplate": overlay}} for overlay in ALLOWED.values()]
     parts = [{}, whole, {"needs": {"source": source}, "project": sent, "queueName": "q"}, *overlays]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from mlp.resources import Phase
 from mlp.resources.plan import Plan
 from mlp_operator.runs import status as status_of
@@ -87,7 +85,7 @@ def _plan(job: Object | None) -> Plan | None:
     text = None if job is None else plan_of(job)
     try:
         return None if text is None else Plan.from_json(text)
-    except ValidationError:
+    except ValueError:
         return None
 
 

@@ -8,12 +8,10 @@ Job that it finds without asking Git again, and it holds no secret: credentials 
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
-from mlp.resources import names
+from mlp.resources import names, written
 
 __all__ = [
     "Plan",
@@ -26,12 +24,8 @@ __all__ = [
 ]
 
 
-class _PlanModel(BaseModel):
-    # Unknown keys are kept out on reading: a plan of a newer operator may say more than this runner knows.
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
-
-
-class PlannedBundle(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedBundle:
     """A packed project: a tar archive, compressed by gzip."""
 
     uri: str | None = None
@@ -40,7 +34,8 @@ class PlannedBundle(_PlanModel):
     """64 hexadecimal digits."""
 
 
-class PlannedSource(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSource:
     """Where the project comes from, pinned: a commit of a repository, or a bundle."""
 
     uri: str | None = None
@@ -69,7 +64,8 @@ class PlannedSource(_PlanModel):
         return posixpath.normpath(posixpath.join(names.PROJECT_DIRECTORY, self.subdirectory))
 
 
-class PlannedParameter(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedParameter:
     """One parameter as it was resolved."""
 
     name: str
@@ -81,7 +77,8 @@ class PlannedParameter(_PlanModel):
     """What the user wrote, where that is something else: a URI whose download the command gets."""
 
 
-class PlannedDownload(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedDownload:
     """Something to be brought before the command starts."""
 
     parameter: str
@@ -90,7 +87,8 @@ class PlannedDownload(_PlanModel):
     """Where it has to lie then: what the command gets."""
 
 
-class PlannedEnvironment(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedEnvironment:
     """An environment to be built, or found in the cache."""
 
     kind: Literal["conda", "python"]
@@ -101,11 +99,12 @@ class PlannedEnvironment(_PlanModel):
     """The manager that was asked for by name; None: the one that fits the kind."""
     policy: Literal["Use", "Refresh", "Disabled"] = "Use"
     """As spec.environment.cache.policy."""
-    overrides: dict[str, str] = {}
+    overrides: dict[str, str] = field(default_factory=dict)
     """CONDA_OVERRIDE_* variables of main: the machine that the environment is for."""
 
 
-class PlannedProject(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedProject:
     """What will be executed."""
 
     name: str
@@ -117,7 +116,8 @@ class PlannedProject(_PlanModel):
     """The environment manager that was chosen."""
 
 
-class Plan(_PlanModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
     """The whole plan of one run's pod."""
 
     source: PlannedSource
@@ -141,13 +141,13 @@ class Plan(_PlanModel):
 
     def to_json(self) -> str:
         """The plan as compact JSON with camelCase keys."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+        return written.write(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:
-        """Read a plan.
+        """Read a plan. A newer operator's may say more than this version knows; that is passed over.
 
         Raises:
-            pydantic.ValidationError: The text is not a plan.
+            ValueError: The text is not a plan.
         """
-        return cls.model_validate_json(text)
+        return written.read(cls, text)

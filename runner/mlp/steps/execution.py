@@ -15,8 +15,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from pydantic import ValidationError
-
 from mlp.errors import MlpError, RunCancelled, UsageError
 from mlp.resources.plan import Plan
 from mlp.steps.progress import say, speak_for
@@ -148,9 +146,9 @@ def _read_plan(layout: Layout) -> Plan:
         return Plan.from_json(layout.plan.read_bytes())
     except OSError as error:
         raise UsageError(f"The pod's plan cannot be read: {layout.plan}: {error.strerror}.") from error
-    except ValidationError as error:
+    except ValueError as error:
         raise UsageError(
-            f"The pod's plan is not one ({error.error_count()} errors, the first: {error.errors()[0]['msg']}). "
+            f"The pod's plan is not one: {error}. "
             "The operator and the image that prepares runs may be of different versions."
         ) from error
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
 from mlp.backends.kubernetes.log_lines import STEPS
 from mlp.errors import ClusterError, UsageError
 from mlp.resources.names import (
@@ -160,5 +158,5 @@ def _steps(pod: Object) -> tuple[str, ...]:
         return ()
     try:
         return (*Plan.from_json(text).steps, MAIN_CONTAINER)
-    except ValidationError:  # of a newer operator
+    except ValueError:  # of a newer operator
         return ()
