@@ -53,8 +53,7 @@ def test_runs_that_start_at_once_on_a_cold_cache_build_once(
             run = space.finish(name, seconds=180)
             assert outcome(run)[0] == "Succeeded", run["status"]
             # Main sees the cache, and cannot change it.
-            said = space.said(name).splitlines()
-            assert (said[0], said[-1]) == ("tool 1.0", "refused")
+            assert {"tool 1.0", "refused"} <= set(space.said(name).splitlines())
         built = [name for name in names if "Built " in space.said(name, "environment")]
         assert len(built) == 1
         assert packages.asked_for(TOOL) == before + 1

@@ -83,7 +83,12 @@ VOLUMES = {
             "Output: mount.nfs: Connection timed out"
         ),
         "VolumeMountFailed",
-        ["cannot mount what spec.backend.kubernetes.volumes asks for", "mount.nfs: Connection timed out"],
+        ["or spec.backend.kubernetes.volumes asks for", "mount.nfs: Connection timed out"],
+    ),
+    "a volume that somebody has made by hand": (
+        'MountVolume.SetUp failed for volume "envs-of-team-a" : hostPath type check failed: /envs is not a directory',
+        "VolumeMountFailed",
+        ["spec.environment.cache.volumeClaimName or spec.backend.kubernetes.volumes", "/envs is not a directory"],
     ),
     "a provisioned volume": (
         'MountVolume.MountDevice failed for volume "pvc-71b9" : rpc error: code = Internal desc = mount failed',

@@ -197,7 +197,7 @@ def _not_created(container: Object, message: str) -> str:
 
 
 def _no_volume(message: str) -> Situation:
-    field = _field(message)
+    field = _field(message) or _OTHERS
     if (found := _MISSING.search(message)) is not None:
         kind, name = _kind(found["kind"]), found["name"]
         text = f"There is no {kind} {name} for {field}. Create it; the run goes on by itself. ({message})"
@@ -220,18 +220,17 @@ def _no_volume(message: str) -> Situation:
             f"there have ended; a claim with access mode ReadWriteMany would let them run together. ({message})"
         )
         return _preparing(Reason.VOLUME_PENDING, text)
+    # The volume of a claim is called by a name of its own, which may be any.
+    field = _field(message) or _CLAIMS
     return _preparing(Reason.VOLUME_MOUNT_FAILED, f"The node cannot mount what {field} asks for: {message}")
 
 
 def _field(message: str) -> str:
-    """The field that asks for what a message is about; a volume of a claim is called by the volume's own name there."""
+    """The field that asks for what a message is about; nothing if no volume of ours is named there."""
     names = [found["volume"]] if (found := _VOLUME.search(message)) else []
     if (found := _UNMOUNTED.search(message)) is not None:
         names += found["volumes"].split()
-    fields = dict.fromkeys(_FIELDS[name] for name in names if name in _FIELDS)
-    if fields:
-        return ", ".join(fields)
-    return _CLAIMS if names and names[0].startswith("pvc-") else _OTHERS
+    return ", ".join(dict.fromkeys(_FIELDS[name] for name in names if name in _FIELDS))
 
 
 def _kind(word: str) -> str:
