@@ -22,17 +22,29 @@ import mlp
 from mlp import errors
 from mlp.cli.application import COMMANDS, application
 from mlp.project import TYPES, MappingFiles, Project
-from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, Reason
+from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, Reason, spec
+from mlp.resources import names as places
+from mlp.resources.pod import KubernetesBackend
+from mlp.resources.source import ProjectSource
+from mlp_operator.machinery.metrics import Metrics
+from mlp_operator.runs import volumes
+from mlp_operator.runs.job import USER_ERROR_CODES
 from mlp_operator.runs.planning import refuse_unsupported
+from mlp_operator.runs.recording import wanted_state
 from mlp_operator.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [*DOCS, *(path for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md") if (path := ROOT / name).exists())]
-KUBERNETES, PROJECTS, CLI = (ROOT / "docs" / name for name in ("kubernetes.md", "projects.md", "cli.md"))
+KUBERNETES, PROJECTRUN, OPERATING, PROJECTS, ENVIRONMENTS, DATA, CLI = (
+    ROOT / "docs" / f"{name}.md"
+    for name in ("kubernetes", "projectrun", "operating", "projects", "environments", "data", "cli")
+)
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -188,17 +200,30 @@ def test_the_table_of_settings_is_the_dataclass():
                 return ",".join(value)
         return str(value)
 
-    listed = {names(row[0])[0]: "".join(names(row[1])) for row in table(KUBERNETES, "Variable", "Default", "Meaning")}
-    assert listed == {f"MLP_{field.name.upper()}": shown(field.default) for field in dataclasses.fields(Settings)}
+    listed = {names(row[0])[0]: "".join(names(row[1])) for row in table(OPERATING, "Variable", "Default", "Meaning")}
+    # All that begins so is one setting: variables of the steps.
+    named = {"step_variables": "MLP_STEP_…"}
+    assert listed == {
+        named.get(field.name, f"MLP_{field.name.upper()}"): shown(field.default)
+        for field in dataclasses.fields(Settings)
+    }
 
 
-def test_the_operators_rights_are_those_of_its_manifest():
+RIGHTS = {
+    "Resource": "operator.yaml",
+    "Resource of drivers": "driver-rbac.yaml",
+    "Resource of pruning": "env-prune.yaml",
+}
+
+
+@pytest.mark.parametrize(("header", "manifest"), RIGHTS.items(), ids=RIGHTS.values())
+def test_rights_are_those_of_the_manifests(header, manifest):
     listed = {
         (group.strip("`").replace("core", ""), names(resource)[0]): set(names(verbs))
-        for group, resource, verbs, _ in table(KUBERNETES, "API group", "Resource", "Verbs", "Why")
+        for group, resource, verbs, _ in table(OPERATING, "API group", header, "Verbs", "Why")
     }
-    documents = yaml.safe_load_all((ROOT / "deploy/operator.yaml").read_text())
-    (role,) = [document for document in documents if document["kind"] == "ClusterRole"]
+    documents = yaml.safe_load_all((ROOT / "deploy" / manifest).read_text())
+    (role,) = [document for document in documents if document["kind"] in {"ClusterRole", "Role"}]
     granted = {
         (group, resource): set(rule["verbs"])
         for rule in role["rules"]
@@ -206,6 +231,13 @@ def test_the_operators_rights_are_those_of_its_manifest():
         for resource in rule["resources"]
     }
     assert listed == granted
+
+
+def test_metrics_are_listed():
+    listed = {names(row[0])[0] for row in table(OPERATING, "Metric", "What it says")}
+    kinds = {"counter": "_total"}
+    families = Metrics().registry.collect()
+    assert listed == {f"{family.name}{kinds.get(family.type, '')}" for family in families}
 
 
 def given_by_the_operator(vocabulary: str) -> set[str]:
@@ -223,69 +255,100 @@ def reasons_of_errors() -> set[str]:
 
 
 def test_every_reason_is_explained_and_exists():
-    explained = [names(row[0])[0] for row in table(KUBERNETES, "Reason", "What it means", "What to do")]
+    explained = [names(row[0])[0] for row in table(PROJECTRUN, "Reason", "What it means", "What to do")]
     assert len(explained) == len(set(explained))
+    of_tracked = {names(row[0])[0] for row in table(PROJECTRUN, "Reason of `Tracked`", "What it means")}
     given = {Reason[name] for name in given_by_the_operator("Reason")} | reasons_of_errors()
     # Of conditions other than Succeeded; the text below the table names them.
-    given -= {Reason.RESOLVED, Reason.INITIALIZED}
-    assert set(explained) <= set(Reason)
-    assert set(explained) == given
+    given -= {Reason.RESOLVED, Reason.ADMITTED, Reason.INITIALIZED}
+    assert {*explained, *of_tracked} <= set(Reason)
+    assert {*explained, *of_tracked} == given
+
+
+def test_what_a_run_waits_for_is_said_in_words_that_there_are():
+    said = {name for row in table(KUBERNETES, "It says", "Usually", "Way out") for name in names(row[0])}
+    explained = {names(row[0])[0] for row in table(PROJECTRUN, "Reason", "What it means", "What to do")}
+    assert said <= explained | KUBELETS_OWN
 
 
 def test_kubelets_own_reasons_are_named():
     source = "".join(path.read_text() for path in (ROOT / "operator" / "mlp_operator" / "runs").glob("*.py"))
-    text = KUBERNETES.read_text()
+    text = PROJECTRUN.read_text()
     for reason in KUBELETS_OWN:
         assert f'"{reason}"' in source
         assert f"`{reason}`" in text
 
 
 def test_every_event_is_explained_and_exists():
-    explained = {name for row in table(KUBERNETES, "Event", "When") for name in names(row[0])}
+    explained = {name for row in table(PROJECTRUN, "Event", "When") for name in names(row[0])}
     assert explained == {EventReason[name] for name in given_by_the_operator("EventReason")}
 
 
 def test_phases_and_conditions_are_explained():
-    phases = {name for row in table(KUBERNETES, "Phase") for name in names(row[0])}
-    assert phases == set(Phase) - {Phase.QUEUED}  # there are no queues yet
-    conditions = {name for row in table(KUBERNETES, "Condition", "Meaning") for name in names(row[0])}
-    assert conditions == set(ConditionType) - {ConditionType.ADMITTED}
+    rows = table(PROJECTRUN, "Phase", "Condition `Succeeded`", "In MLflow")
+    assert {name for row in rows for name in names(row[0])} == set(Phase)
+    assert {row[0].strip("`"): row[2].strip("`") for row in rows} == {phase: wanted_state(phase) for phase in Phase}
+    conditions = {name for row in table(PROJECTRUN, "Condition", "Meaning") for name in names(row[0])}
+    assert conditions == set(ConditionType)
+
+
+def errors_of_steps() -> dict[str, type[errors.MlpError]]:
+    """What the steps of a pod can fail with, by the reason."""
+    kinds = [errors.SourceError, errors.DataError, errors.PreparationError]
+    every = [each for kind in kinds for each in (kind, *kind.__subclasses__())]
+    return {kind.reason: kind for kind in every if kind is not errors.EngineUnavailable}
 
 
 def test_exit_codes_of_the_init_container_are_those_of_the_errors():
-    by_reason = {kind.reason: kind for kind in (errors.SourceError, *errors.SourceError.__subclasses__())}
-    rows = [row for row in table(KUBERNETES, "Exit code of the init container") if row[0].isdecimal()]
+    rows = [row for row in table(PROJECTRUN, "Exit code of the init container") if row[0].isdecimal()]
     told = {names(meaning)[-1]: (int(code), again != "no") for code, meaning, again in rows}
-    assert told == {reason: (kind.exit_code, kind.temporary) for reason, kind in by_reason.items()}
+    assert told == {reason: (kind.exit_code, kind.temporary) for reason, kind in errors_of_steps().items()}
+    assert {code for code, again in told.values() if not again} <= set(USER_ERROR_CODES)
+    assert not {code for code, again in told.values() if again} & set(USER_ERROR_CODES)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "column"), [(ENVIRONMENTS, errors.PreparationError, 2), (DATA, errors.DataError, 1)]
+)
+def test_reasons_of_steps_have_their_exit_codes(text, kind, column):
+    told = {names(row[0])[0]: int(row[column]) for row in table(text, "Reason")}
+    wanted = {reason: each.exit_code for reason, each in errors_of_steps().items() if issubclass(each, kind)}
+    assert told == wanted
+
+
+def test_the_paths_of_a_pod_are_listed():
+    listed = {names(row[0])[0] for row in table(PROJECTRUN, "Path", "What it is")}
+    directories = {value for name, value in vars(places).items() if name.endswith("_DIRECTORY")}
+    inside = {places.PROJECT_DIRECTORY, places.HOME_DIRECTORY, places.DATA_DIRECTORY}
+    assert listed == {*directories - inside, str(Path(places.AWS_TOKEN_FILE).parent)}
+    containers = {names(row[0])[0] for row in table(PROJECTRUN, "Container", "Image")}
+    assert containers == {*places.INIT_CONTAINERS, places.MAIN_CONTAINER}
+    for volume in volumes.CHANGEABLE:
+        assert f"`{volume}" in PROJECTRUN.read_text()
+
+
+def aliases(*models: type[BaseModel]) -> set[str]:
+    """The fields of models, as manifests spell them."""
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
+
+
+def test_every_field_is_listed():
+    rows = table(PROJECTRUN, "Field of `spec`", "What it does")
+    listed = {part for row in rows for name in names(row[0]) for part in re.split(r"[.\[\]]+", name)}
+    sections = (ProjectSource, spec.Parameter, spec.Experiment, spec.Tracking, spec.DataAccess, spec.Environment)
+    assert aliases(spec.ProjectRunSpec, spec.Retention, spec.Backend, *sections) <= listed
+    explained = {name for row in rows for name in names(row[1])}
+    assert aliases(KubernetesBackend, spec.EnvironmentCache, spec.ParameterSource) <= explained
 
 
 def test_fields_that_are_refused_are_listed():
-    def refused(**spec: object) -> Iterable[str]:
-        spec.setdefault("project", {"uri": "https://git.example.com/a.git", "lfs": True})
-        run = ProjectRun.parse({"apiVersion": "mlp.dev/v1alpha1", "kind": "ProjectRun", "metadata": {}, "spec": spec})
-        with pytest.raises(errors.FieldNotSupported) as caught:
-            refuse_unsupported(run)
-        said = str(caught.value).partition("does not act on ")[2].partition(". Create")[0]
-        return [re.sub(r"\[[^]]+\]", "[]", field) for field in said.split(", ")]
-
-    found = {
-        *refused(
-            parameters=[{"name": "a", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}],
-            experiment={"name": "x"},
-            tracking={"uri": "https://mlflow.example.com"},
-            data={"secretRef": {"name": "x"}},
-            environment={"manager": "Conda", "cache": {"policy": "Refresh"}},
-            backend={"kubernetes": {"podTemplate": {}}},
-            queueName="x",
-            queuePriorityClassName="x",
-        ),
-        *refused(
-            project={"bundle": {"configMapName": "x", "sha256": "0" * 64}},
-            environment={"manager": "Virtualenv"},
-            backend={"type": "Databricks", "databricks": {"serverless": {}}},
-        ),
-    }
-    assert {names(row[0])[0] for row in table(KUBERNETES, "Refused")} == found
+    backend = {"type": "Databricks", "databricks": {"serverless": {}}}
+    wanted = {"project": {"uri": "https://git.example.com/a.git"}, "backend": backend}
+    run = ProjectRun.parse({"apiVersion": "mlp.dev/v1alpha1", "kind": "ProjectRun", "metadata": {}, "spec": wanted})
+    with pytest.raises(errors.FieldNotSupported) as caught:
+        refuse_unsupported(run)
+    said = str(caught.value).partition("does not act on ")[2].partition(". Create")[0]
+    assert [names(row[0])[0] for row in table(PROJECTRUN, "Refused")] == [said]
 
 
 def test_parameter_types_are_listed():
