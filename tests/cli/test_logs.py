@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,10 @@ SECURITY = {
 }
 
 
+CLONE = "echo '=== Step clone ==='; echo cloned"
+CLONED = "[clone] === Step clone ===\n[clone] cloned\n"
+BESIDE = "echo '[data] === Step data ==='; echo '[environment] === Step environment ==='; echo '[data] half'"
+
 pytestmark = pytest.mark.usefixtures("images")
 
 
@@ -33,7 +38,7 @@ def container(name: str, script: str) -> dict[str, Any]:
     return {"name": name, "image": RUNNER.name, "command": command, "securityContext": SECURITY}
 
 
-def start_pod(runs, name: str, *, run: str, prepare: str = "echo cloned", main: str) -> None:
+def start_pod(runs, name: str, *, run: str, prepare: str = CLONE, main: str) -> None:
     spec = {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 0,
@@ -86,35 +91,39 @@ def test_mains_lines_stand_as_they_are_and_the_preparations_are_marked(runs):
     done = runs.mlp("logs", "wine")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "[prepare] cloned\na  b\n\n  ü🍷\tc\nno end\n"
+    assert done.stdout == f"{CLONED}a  b\n\n  ü🍷\tc\nno end\n"
 
 
-@pytest.mark.parametrize(
-    ("options", "output"),
-    [
-        (["-c", "main"], "trained\n"),
-        (["--step", "main"], "trained\n"),
-        (["--container", "prepare"], "[prepare] cloned\n"),
-        (["--step", "clone"], "[prepare] cloned\n"),
-        (["--step", "environment"], "[prepare] cloned\n"),
-    ],
-)
-def test_one_container_or_step_can_be_chosen(runs, options, output):
+def test_what_is_wanted_of_a_log_can_be_chosen(runs):
     runs.create("wine")
-    start_pod(runs, "wine-1", run="wine", main="echo trained")
+    start_pod(runs, "wine-1", run="wine", prepare=f"{CLONE}; {BESIDE}", main="echo one; echo two; echo three")
     wait_for(runs, "wine-1", "Succeeded")
 
-    assert runs.mlp("logs", "wine", *options).stdout == output
+    def logs(*options: str) -> str:
+        done = runs.mlp("logs", "wine", *options)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
+    assert logs("--step", "main") == logs("-c", "main") == "one\ntwo\nthree\n"
+    assert logs("--step", "data") == "=== Step data ===\nhalf\n"
+    assert logs("--step", "environment", "-f", "--attempt", "1") == "=== Step environment ===\n"
+    assert logs("-c", "prepare").splitlines()[-1] == "half"
+    assert logs("--step", "all").splitlines()[1::3] == ["[clone] cloned", "[data] half", "[main] three"]
+    assert logs("--tail", "1") == "[clone] cloned\n[environment] === Step environment ===\n[data] half\nthree\n"
+    assert logs("--step", "main", "--tail", "2") == "two\nthree\n"
+    assert logs("--step", "main", "--tail", "0") == ""
+    assert logs("--since", "1h") == logs()
+    moment, text = logs("--step", "main", "--timestamps").splitlines()[0].split(" ")
+    assert text == "one"
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(moment)) < timedelta(hours=1)
 
-def test_a_container_that_is_not_there_is_named_beside_those_that_are(runs):
-    runs.create("wine")
-    start_pod(runs, "wine-1", run="wine", main="true")
-
-    done = runs.mlp("logs", "wine", "-c", "sidecar")
-
-    assert done.returncode == 2
-    assert "no container or step 'sidecar'. Its containers are: prepare, main." in done.stderr
+    for options, said in (
+        (["-c", "sidecar"], "no container 'sidecar'. Its containers are: prepare, main."),
+        (["--step", "main", "-c", "main"], "A step and a container exclude each other"),
+    ):
+        done = runs.mlp("logs", "wine", *options)
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 def test_a_failed_preparation_is_all_there_is(runs):
@@ -124,7 +133,11 @@ def test_a_failed_preparation_is_all_there_is(runs):
     runs.report("wine", phase="Failed", succeeded="False", reason="SourceNotFound")
 
     for options in ([], ["-f"]):
-        assert runs.mlp("logs", "wine", *options).stdout == "[prepare] no such branch\n"
+        assert runs.mlp("logs", "wine", *options).stdout == "[clone] no such branch\n"
+    for options in (["-s", "main"], ["-s", "main", "-f"]):
+        done = runs.mlp("logs", "wine", *options)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "'main' of 'wine' never started. SourceNotFound:" in done.stderr
 
 
 def test_a_run_without_a_pod_says_why(runs):
@@ -140,22 +153,36 @@ def test_a_run_without_a_pod_says_why(runs):
 
 def test_logs_that_went_with_their_pod_are_said_to_be_gone(runs):
     runs.create("wine")
-    runs.report("wine", phase="Succeeded", succeeded="True", reason="Succeeded", kubernetes={"podName": "wine-1"})
+    runs.report(
+        *("wine",),
+        phase="Failed",
+        succeeded="False",
+        reason="EntryPointFailed",
+        message="Exit status 3. The end of its log:\nout of luck",
+        kubernetes={"podName": "wine-1"},
+        mlflow={"runId": "abc", "experimentId": "7", "uri": "http://mlflow:5000"},
+    )
 
     done = runs.mlp("logs", "wine")
 
     assert done.returncode == 1
     assert "No pod of 'wine' is left, and its logs went with it." in done.stderr
+    assert "EntryPointFailed: Exit status 3. The end of its log:\nout of luck" in done.stderr
+    assert "http://mlflow:5000/#/experiments/7/runs/abc" in done.stderr
 
 
 def test_following_begins_before_there_is_a_pod_and_ends_with_the_run(runs, follow):
     runs.create("wine")
     process = follow("logs", "-f", "wine")
+    assert process.stderr is not None
+    assert process.stderr.readline() == "wine: Pending\n"
+    runs.report("wine", phase="Preparing", succeeded="Unknown", reason="Unschedulable", message="No room.")
+    assert process.stderr.readline() == "wine: Preparing (Unschedulable): No room.\n"
     start_pod(runs, "wine-1", run="wine", main="for i in 1 2 3; do echo $i; sleep 1; done")
 
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(4)]
-    assert lines == ["[prepare] cloned\n", "1\n", "2\n", "3\n"]
+    lines = [process.stdout.readline() for _ in range(5)]
+    assert "".join(lines) == f"{CLONED}1\n2\n3\n"
     wait_for(runs, "wine-1", "Succeeded")
     assert process.poll() is None, "the run has not ended, only its pod"
     succeed(runs, "wine")
@@ -175,8 +202,13 @@ def test_following_goes_on_with_the_next_attempt(runs, follow):
     wait_for(runs, "wine-2", "Succeeded")
     succeed(runs, "wine")
 
-    assert process.communicate(timeout=30) == ("second\n", "")
+    output, said = process.communicate(timeout=60)
+    assert output == "second\n"
+    assert said.splitlines()[-1] == "wine: another attempt, in pod wine-2"
     assert runs.mlp("logs", "wine").stdout == "second\n"
+    assert runs.mlp("logs", "wine", "--previous").stdout == "first\n"
+    assert runs.mlp("logs", "wine", "--attempt", "1", "-f").stdout == "first\n"
+    assert "there are the pods of the attempts 1 to 2" in runs.mlp("logs", "wine", "--attempt", "3").stderr
 
 
 def test_following_survives_cut_connections_without_losing_or_repeating_a_line(runs, follow, tmp_path):
@@ -194,8 +226,29 @@ def test_following_survives_cut_connections_without_losing_or_repeating_a_line(r
         output, said = process.communicate(timeout=60)
 
     assert len(cuts) > 1
-    assert said == ""
+    assert set(said.splitlines()) <= {"wine: Pending"}  # why there was nothing to be read yet
     assert output.split() == [str(number) for number in range(1, 41)]
+
+
+def test_following_goes_on_from_the_last_lines_over_a_suspension(runs, follow):
+    """The operator deletes a suspended run's pod; another begins when it is resumed."""
+    runs.create("wine")
+    start_pod(runs, "wine-1", run="wine", prepare="true", main="seq 5; sleep 600")
+    process = follow("logs", "-f", "wine", "--tail", "2")
+    assert process.stdout is not None
+    wait_for(runs, "wine-1", "Running")
+    first = [process.stdout.readline() for _ in range(2)]
+    runs.kubectl("delete", "pod", "wine-1")
+    runs.report("wine", phase="Suspended", succeeded="Unknown", reason="Suspended", message="By its user.")
+    start_pod(runs, "wine-2", run="wine", prepare="true", main="seq 6 8")
+    wait_for(runs, "wine-2", "Succeeded")
+    succeed(runs, "wine")
+
+    rest = process.stdout.read()
+
+    # Main may have begun to write before or after the command looked.
+    assert (first, rest) == (["4\n", "5\n"], "6\n7\n8\n") or "".join([*first, rest]) == "1\n2\n3\n4\n5\n6\n7\n8\n"
+    assert process.wait(timeout=60) == 0
 
 
 def test_waiting_survives_cut_connections(runs, follow, tmp_path):
@@ -230,5 +283,5 @@ def test_submitting_with_logs_prints_the_runs_output_and_ends_with_its_result(ru
     output, said = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert output == "[prepare] cloned\ntrained\n"
+    assert output == f"{CLONED}trained\n"
     assert "EntryPointFailed: Exit status 3." in said
