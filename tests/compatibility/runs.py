@@ -459,8 +459,8 @@ COMMAND_LINE: Final = Table(
             "R10",
             "List, status, logs of project runs",
             "None",
-            "For runs in a cluster: `mlp list`, `mlp get`, `mlp logs`, `mlp wait`, `mlp delete`. Runs on this machine "
-            "are in the tracking store",
+            "For runs in a cluster: `mlp list`, `mlp describe`, `mlp logs`, `mlp wait` and others (K27). Runs on this "
+            "machine are in the tracking store",
             Verdict.OTHER,
             held(
                 "cli/test_runs_in_a_cluster.py",

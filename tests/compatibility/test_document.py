@@ -15,7 +15,7 @@ from tests.peers.calls import CALLS
 
 ROWS = [row for table in TABLES for row in table.rows]
 
-# What MLflow Projects do, as it was measured. C10 never was; D (Databricks) and K (Kubernetes) are other comparisons.
+# What MLflow Projects do, as it was measured. C10 never was; D (Databricks) is another comparison.
 MEASURED = {
     *(f"F{number}" for number in range(1, 15)),
     *(f"P{number}" for number in range(1, 21)),
@@ -25,6 +25,7 @@ MEASURED = {
     *(f"T{number}" for number in range(1, 15)),
     *(f"L{number}" for number in range(1, 13)),
     *(f"R{number}" for number in range(1, 11)),
+    *(f"K{number}" for number in range(1, 29)),
 }
 
 
