@@ -49,7 +49,7 @@ crds: setup ## Generate crds/ from the models
 docs: setup ## Generate docs/compatibility.md from the comparison's rows
 	$(PY) -m tests.compatibility
 
-bench: setup ## Measure: the operator on a control plane of its own, mlp run, environments and data beside their peers (10 minutes)
+bench: setup ## Measure: the operator on a control plane of its own, runs' starts (as root), mlp run, environments and data beside their peers (15 minutes)
 	@$(PY) -m bench
 
 cluster-up: setup ## Start a Kubernetes here, without Docker (as root), and say how to use it
