@@ -26,9 +26,9 @@ _INTRODUCTION: Final = f"""\
 # mlp beside MLflow Projects
 
 What `mlflow run` and `mlflow.projects.run` of MLflow {MLFLOW} do, measured or read in its code, and what
-[`mlp run`](run.md) and `mlp.run` do; [the last table](#k-in-a-cluster) is about MLflow's Kubernetes backend, and what
-its users have asked for, beside [ProjectRuns](kubernetes.md). The numbers at the end of a row are the tests that hold it;
-those in `tests/peers` give the same call to both programs and compare.
+[`mlp run`](run.md) and `mlp.run` do. [The last table](#k-in-a-cluster) is about MLflow's Kubernetes backend, and what
+its users have asked for, beside [ProjectRuns](kubernetes.md). The numbers at the end of a row are the tests that hold
+it; those in `tests/peers` give the same call to both programs and compare.
 
 This file is generated from `tests/compatibility`, and a test fails if the two differ.
 """
