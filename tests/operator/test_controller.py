@@ -52,6 +52,19 @@ class Nobody:
         pass
 
 
+class Told(Nobody):
+    """A tracker that has everything done at once."""
+
+    def __init__(self):
+        self.abandoned = set()
+
+    def abandon(self, _key, pod, _now):
+        self.abandoned.add(pod["metadata"]["uid"])
+
+    def released(self, uid):
+        return uid in self.abandoned
+
+
 class Operator:
     """One operator process beside an API server. `another` is the process that comes after it."""
 
@@ -232,6 +245,21 @@ async def test_pods_of_an_earlier_run_of_the_same_name_say_nothing(operator):
     assert operator.reason == "Submitted"
 
 
+async def test_a_ttl_that_is_over_does_not_delete_a_newer_run_of_the_name(operator, monkeypatch):
+    operator.server.objects[RUN]["spec"]["ttlSecondsAfterFinished"] = 0
+    await operator.look()
+    held = operator.pod(succeeded, held=True)
+    newer = run_body(metadata={"uid": "another", "resourceVersion": "90000"})
+
+    async def meanwhile(_pod):
+        operator.pods.discard(held)
+        operator.runs.put(operator.server.store(RUN, newer))
+
+    monkeypatch.setattr(operator.controller, "_release", meanwhile)
+    await operator.look(held)
+    assert operator.server.objects[RUN]["metadata"]["uid"] == "another"
+
+
 async def test_a_shutdown_deletes_the_job_once(operator):
     await operator.look()
     operator.server.objects[RUN]["spec"]["shutdown"] = "Terminate"
@@ -295,6 +323,20 @@ async def test_what_is_not_ours_or_over_is_not_written_even_if_it_cannot_be_read
     operator.server.store(RUN, body)
     assert await operator.look() is None
     assert operator.writes == []
+
+
+async def test_pods_of_a_run_that_cannot_be_read_do_not_hold_its_deletion_up(operator):
+    await operator.look()
+    held = operator.pod(failed, held=True, deleting=0)
+    held = deepcopy(operator.server.store(f"/api/v1/namespaces/team-a/pods/{held['metadata']['name']}", held))
+    body = odd()
+    body["metadata"] |= {"deletionTimestamp": "2026-03-01T12:01:00Z", "finalizers": ["foregroundDeletion"]}
+    operator.server.store(RUN, body)
+    operator.controller._tracker = told = Told()
+    await operator.look(held)
+    await operator.look()
+    assert told.abandoned == {held["metadata"]["uid"]}
+    assert [path.rpartition("/")[2] for method, path in operator.writes if "/pods/" in path] == ["wine-1"]
 
 
 async def test_a_run_that_waits_says_for_how_long(operator):

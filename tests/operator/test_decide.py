@@ -11,6 +11,7 @@ from mlp.resources import ConditionType, ProjectRun
 from mlp_operator.runs.actions import Decision, Refusal
 from mlp_operator.runs.decide import decide
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
+from tests.operator import build
 from tests.operator.build import (
     DISRUPTED,
     FETCHED,
@@ -484,6 +485,18 @@ def test_suspending_a_running_run_is_not_its_failure(ending):
     world.settle(pods=[working(2)])
     assert (world.phase, world.run.status.attempts) == ("Running", 1)
     assert world.events[-4:] == ["RunStarted", "RunSuspended", "RunResumed", "RunStarted"]
+
+
+def test_an_overlay_that_takes_a_variable_of_the_operators_settings_ends_the_run(monkeypatch):
+    rules = replace(
+        RULES, defaults=replace(RULES.defaults, step_variables=(("UV_DEFAULT_INDEX", "https://pypi.ours"),))
+    )
+    monkeypatch.setattr(build, "RULES", rules)
+    own = {"name": "prepare", "env": [{"name": "UV_DEFAULT_INDEX", "value": "https://pypi.mine"}]}
+    world = World.of(backend={"kubernetes": {"podTemplate": {"spec": {"initContainers": [own]}}}})
+    world.settle()
+    assert (world.phase, world.reason, world.jobs_made) == ("Failed", "InvalidSpec", 0)
+    assert "env[UV_DEFAULT_INDEX]" in world.message
 
 
 def test_a_job_that_another_suspended_is_let_go_on():

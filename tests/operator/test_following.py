@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mlp.resources import ConditionType, names
+from mlp_operator.runs.outcome import Working
+from mlp_operator.runs.recording import TrackedRun
 from tests.operator.build import NOW, World, failed, job, pod, stamp, succeeded, working
 
 TRACKED = {"tracking": {"uri": "http://mlflow:5000"}}
@@ -178,6 +180,22 @@ def test_a_run_is_not_deleted_by_its_ttl_before_mlflow_knows_its_end():
     assert "DeleteRun" not in world.actions
     world.tracking = "up"
     world.settle(after=30)
+    assert world.actions[-1] == "DeleteRun"
+
+
+def test_a_run_is_not_deleted_by_its_ttl_while_mlflow_is_being_told_its_end():
+    world = tracked(ttlSecondsAfterFinished=0)
+    world.settle()
+    world.tracking = "slow"
+    world.settle(pods=[succeeded(held=True)])
+    world.settle(after=5)
+    assert world.phase == "Succeeded"
+    world.restart()
+    world.settle()
+    assert isinstance(world.recording, Working)
+    assert "DeleteRun" not in world.actions
+    world.recording = TrackedRun("http://mlflow:5000", "7", "run-7", "FINISHED")
+    world.settle()
     assert world.actions[-1] == "DeleteRun"
 
 

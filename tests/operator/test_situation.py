@@ -214,6 +214,11 @@ ODD_REPORTS = {
     "times that are none": {"reason": "X", "message": "m", "steps": [{"name": "clone", "startTime": "soon"}]},
     "times without a zone": {"reason": "X", "message": "m", "steps": [{"name": "clone", "startTime": "2026-01-01"}]},
     "times that are numbers": {"reason": "X", "message": "m", "steps": [{"name": "clone", "startTime": 7}]},
+    "times that no clock shows": {
+        "reason": "X",
+        "message": "m",
+        "steps": [{"name": "clone", "startTime": "0001-01-01T00:00:00+14:00"}],
+    },
     "a step of another version": {"reason": "X", "message": "m", "steps": [{"name": "bake"}]},
 }
 

@@ -118,6 +118,9 @@ class RunController:
             try:
                 run = ProjectRun.parse(body)
             except UsageError as error:
+                if "deletionTimestamp" in body["metadata"]:
+                    # It cannot be followed to its end. What MLflow has to be told, its pods say themselves.
+                    await self._leave_earlier_runs(key, None)
                 await self._refuse(key, body, error)
                 return None
             decision = decide(run, await self._observe(key, run, hindrance), datetime.now(UTC), self._paced_rules())
@@ -242,7 +245,8 @@ class RunController:
             case BeginTracking() | WriteTracking():
                 self._track(key, run, action)
             case DeleteRun():
-                if (stored := self._runs.get(key)) is not None:
+                # Another may have got the name while the actions before this one were done.
+                if (stored := self._runs.get(key)) is not None and stored["metadata"]["uid"] == run.uid:
                     await self._delete(RUNS, self._runs, stored, propagation="Background")
         return None
 

@@ -36,12 +36,13 @@ def after_the_end(run: ProjectRun, observed: Observed, now: datetime, rules: Rul
         return Decision(actions=(following.action,))
     ended = run.status.completion_time
     late = None if ended is None else until(ended, rules.tracking_limit, now)
-    if following.hold is not None:
-        return _again(expiry, following.hold)
     patient = late is not None and late > 0 and not following.over
     if patient:
         # The record is made good from this very object: it has to stay for a while.
         expiry = replace(expiry, actions=tuple(each for each in expiry.actions if not isinstance(each, DeleteRun)))
+    if following.hold is not None:
+        return _again(expiry, following.hold)
+    if patient:
         decision = _again(_again(expiry, late), following.again)
     else:
         decision = _again(_with(expiry, _let_go(observed.pods)), following.again)

@@ -46,6 +46,8 @@ _CANNOT_START: Final = {"CreateContainerConfigError", "CreateContainerError", "R
 _TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
 _STEPS: Final = ("clone", "data", "environment")
 _REASON: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
+_YEARS: Final = range(1970, 9999)
+"""In which a moment is one in every zone, and has four digits."""
 _DOING: Final = {
     ("clone",): "The project is being fetched.",
     ("clone", "data"): "The project and its data are being fetched.",
@@ -217,7 +219,9 @@ def _is_step(said: object) -> bool:
         return False
     if said.get("state") not in (None, "Succeeded", "Failed"):
         return False
-    return said.get("name") in _STEPS and all(time is None or time.tzinfo is not None for time in times)
+    return said.get("name") in _STEPS and all(
+        time is None or (time.tzinfo is not None and time.year in _YEARS) for time in times
+    )
 
 
 def _tail(text: str | None) -> str:

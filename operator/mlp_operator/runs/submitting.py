@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mlp.errors import UsageError
 from mlp.resources import ConditionType, Phase, Reason
 from mlp_operator.runs.actions import CreateJob, Decision, Observed, Resolve, Rules
 from mlp_operator.runs.job import image_of, manifest
@@ -88,15 +89,19 @@ def _submit(
         # The command would fail at its first word to the server, maybe hours from now.
         situation = Situation(Phase.FAILED, record.trouble.reason, record.trouble.message)
         return say(run, situation, observed, now, rules, plan=plan)
-    body = manifest(
-        run,
-        resolved,
-        image=image,
-        defaults=rules.defaults,
-        tracking=server(run, rules),
-        tracked=record.run if record is not None else None,
-        attempts_before=attempts_before,
-    )
+    try:
+        body = manifest(
+            run,
+            resolved,
+            image=image,
+            defaults=rules.defaults,
+            tracking=server(run, rules),
+            tracked=record.run if record is not None else None,
+            attempts_before=attempts_before,
+        )
+    except UsageError as error:
+        # Planning has made one for trial, but knows of the operator's settings only what plans depend on.
+        return say(run, Situation(Phase.FAILED, error.reason, str(error)), observed, now, rules, plan=plan)
     return Decision(actions=(CreateJob(body),))
 
 
