@@ -90,6 +90,46 @@ def test_the_user_holds_a_queued_run_without_touching_what_is_the_queues():
     assert "SuspendJob" not in world.actions
 
 
+def defaulted(world):
+    """What Kueue makes of a Job that names no queue, where the namespace has one that is called default."""
+    world.job["metadata"]["labels"][names.QUEUE_LABEL] = "default"
+    world.job["spec"]["suspend"] = True
+    world.settle()
+    return world
+
+
+def test_a_job_that_the_cluster_has_put_into_a_queue_is_the_queues():
+    world = World.of()
+    world.settle()
+    defaulted(world)
+    assert (world.phase, world.conditions()[ConditionType.ADMITTED]) == ("Queued", "False")
+    assert "The queue default" in world.message
+    admit(world)
+    world.settle(pods=[working()])
+    assert (world.phase, world.conditions()[ConditionType.ADMITTED]) == ("Running", "True")
+    admit(world, admitted=False)
+    world.settle(pods=[])
+    assert world.phase == "Queued"
+    assert "SuspendJob" not in world.actions
+
+
+def test_a_run_that_the_cluster_has_put_into_a_queue_is_held_without_losing_an_attempt():
+    world = World.of()
+    world.settle()
+    defaulted(world)
+    world.change(suspend=True)
+    world.settle()
+    assert (world.phase, world.actions[-1]) == ("Suspended", "DeleteJob")
+    world.settle(job=None)
+    world.change(suspend=False)
+    world.settle()
+    defaulted(world)
+    admit(world)
+    world.settle(pods=[succeeded(1, of="job-uid-2")])
+    assert (world.phase, world.run.status.attempts) == ("Succeeded", 1)
+    assert "SuspendJob" not in world.actions
+
+
 def test_a_run_that_is_held_and_let_go_before_anybody_has_looked_is_not_lost():
     world = waiting(queued())
     world.settle()

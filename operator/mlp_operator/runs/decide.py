@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mlp.resources import Phase, Reason, names
+from mlp.resources import ConditionType, Phase, Reason, names
 from mlp_operator.runs.actions import Decision, Observed, ReleasePods, Rules
 from mlp_operator.runs.deadlines import pending_deadline, too_late
 from mlp_operator.runs.ending import after_the_end, during_deletion
@@ -68,7 +68,8 @@ def _without_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rule
     stored = run.status
     had_job = stored.kubernetes is not None and stored.kubernetes.job_uid is not None
     # A queued run is held by taking its Job away: whether that may run is its queue's to say, not ours.
-    given_up = had_job and run.spec.queue_name is not None and stored.phase == Phase.SUSPENDED
+    queued = run.spec.queue_name is not None or stored.condition(ConditionType.ADMITTED) is not None
+    given_up = had_job and queued and stored.phase == Phase.SUSPENDED
     if run.spec.shutdown is not None:
         if observed.pods:
             return Decision()  # their last event leads here again

@@ -75,7 +75,8 @@ def with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, ru
         and (hindrance := _hindrance(observed, reading)) is not None
     ):
         reading = replace(reading, situation=hindrance)
-    held_back = run.spec.suspend and run.spec.queue_name is not None and not reading.situation.finished
+    queue = _queue(run, job)
+    held_back = run.spec.suspend and queue is not None and not reading.situation.finished
     wait = _not_worth_a_write(run, job, reading, now, rules)
     if wait is not None:
         decision = sooner(Decision(again_after=wait or None), late)
@@ -93,7 +94,7 @@ def with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, ru
         generation=run.metadata.generation,
         now=now,
         record=recorded.record,
-        admitted=None if run.spec.queue_name is None else not job["spec"].get("suspend"),
+        admitted=None if queue is None else not job["spec"].get("suspend"),
     )
     taken: tuple[Action, ...] = (DeleteJob(job),) if held_back else ()
     decision = Decision(actions=taken, status=if_changed(run, wanted), again_after=recorded.again)
@@ -102,8 +103,8 @@ def with_job(run: ProjectRun, job: Object, observed: Observed, now: datetime, ru
 
 def _steered(run: ProjectRun, job: Object, reading: Reading) -> Reading | Decision:
     """What spec.suspend, or the run's queue, makes of a run that goes on."""
-    suspended = bool(job["spec"].get("suspend"))
-    if run.spec.queue_name is None:
+    suspended, queue = bool(job["spec"].get("suspend")), _queue(run, job)
+    if queue is None:
         if run.spec.suspend:
             if not suspended:
                 return Decision(actions=(SuspendJob(suspend=True),))
@@ -113,10 +114,24 @@ def _steered(run: ProjectRun, job: Object, reading: Reading) -> Reading | Decisi
         return Reading(Situation(Phase.SUSPENDED, Reason.SUSPENDED, HELD), attempts=reading.attempts)
     if not suspended:
         return reading
-    if (job["metadata"].get("labels") or {}).get(names.QUEUE_LABEL) != run.spec.queue_name:
-        return Decision(actions=(Requeue(run.spec.queue_name),))
-    text = f"The queue {run.spec.queue_name} has not granted quota yet."
+    if _label(job) != queue:
+        return Decision(actions=(Requeue(queue),))
+    text = f"The queue {queue} has not granted quota yet."
     return Reading(Situation(Phase.QUEUED, Reason.WAITING_FOR_QUOTA, text), attempts=reading.attempts)
+
+
+def _queue(run: ProjectRun, job: Object) -> str | None:
+    """The queue that says when a Job may run.
+
+    Kueue puts what names none into the namespace's queue "default", if there is one; to let such a Job go on would be
+    to fight with it.
+    """
+    return run.spec.queue_name or _label(job)
+
+
+def _label(job: Object) -> str | None:
+    labels: dict[str, str] = job["metadata"].get("labels") or {}
+    return labels.get(names.QUEUE_LABEL) or None
 
 
 def _hindrance(observed: Observed, reading: Reading) -> Situation | None:
