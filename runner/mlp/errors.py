@@ -24,7 +24,8 @@
     │   ├── PreparationError           a project's environment: EnvironmentError is taken by Python
     │   │   ├── EnvironmentInvalid     the environment file cannot be understood
     │   │   ├── EnvironmentUnsolvable  no such package, or no versions that fit together
-    │   │   ├── EnvironmentUnavailable a channel or an index does not answer, or wants credentials
+    │   │   ├── EnvironmentUnavailable temporary: a channel or an index does not answer
+    │   │   ├── EnvironmentAccessDenied a channel or an index wants credentials, or others
     │   │   ├── VolumeFull             temporary: no room where environments are kept
     │   │   ├── VolumeWithoutLocks     two runs there could build one environment at once
     │   │   ├── VolumeNotWritable      environments are kept where nothing can be written
@@ -62,6 +63,7 @@ __all__ = [
     "DataUnavailable",
     "EngineUnavailable",
     "EntryPointNotFound",
+    "EnvironmentAccessDenied",
     "EnvironmentInvalid",
     "EnvironmentUnavailable",
     "EnvironmentUnsolvable",
@@ -279,6 +281,15 @@ class EnvironmentUnavailable(PreparationError):
     """A channel or an index could not be read."""
 
     reason = "EnvironmentUnavailable"
+    exit_code = 75
+    temporary = True
+
+
+class EnvironmentAccessDenied(PreparationError):
+    """A channel or an index wants credentials, or others."""
+
+    reason = "EnvironmentAccessDenied"
+    exit_code = 67
 
 
 class VolumeFull(PreparationError):

@@ -7,7 +7,13 @@ import socket
 import pytest
 
 from mlp.environment import read
-from mlp.errors import EnvironmentInvalid, EnvironmentUnavailable, EnvironmentUnsolvable, PreparationError
+from mlp.errors import (
+    EnvironmentAccessDenied,
+    EnvironmentInvalid,
+    EnvironmentUnavailable,
+    EnvironmentUnsolvable,
+    PreparationError,
+)
 from tests.servers.conda_channel import Channel, Package, python_stub
 from tests.servers.package_server import serving
 from tests.servers.wheels import Index
@@ -94,7 +100,7 @@ def test_a_channel_that_wants_credentials(conda, cache, tmp_path, status):
     Channel(tmp_path / "served", python_stub())
     with (
         serving(tmp_path / "served", status=status) as server,
-        pytest.raises(EnvironmentUnavailable, match=r"It wants credentials, or others: put them into"),
+        pytest.raises(EnvironmentAccessDenied, match=r"It wants credentials, or others: put them into"),
     ):
         cache.ensure(conda("python", channel=server.url))
 
@@ -119,7 +125,7 @@ def test_an_index_that_is_down(python_env, cache, monkeypatch):
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_index_that_wants_credentials(python_env, cache, index, status):
     index.behaviour.status = status
-    with pytest.raises(EnvironmentUnavailable, match=r"A package index refuses .* netrc file"):
+    with pytest.raises(EnvironmentAccessDenied, match=r"A package index refuses .* netrc file"):
         cache.ensure(python_env("dependencies: [gamma]\n"))
 
 

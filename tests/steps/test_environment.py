@@ -190,8 +190,8 @@ class TestCredentials:
         Channel(tmp_path / "served", HELLO)
         with serving(tmp_path / "served", user=("bob", "pa55word")) as server:
             declare(pod, conda(server.url, "hello"))
-            assert pod.run("environment").returncode == 69
-        assert pod.report["reason"] == "EnvironmentUnavailable"
+            assert pod.run("environment").returncode == 67
+        assert pod.report["reason"] == "EnvironmentAccessDenied"
         assert "credentials" in pod.report["message"]
 
     def test_a_netrc_file_is_found_by_its_variable(self, pod, tmp_path, wheels):

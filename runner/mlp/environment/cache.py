@@ -117,7 +117,8 @@ class EnvironmentCache:
 
         Raises:
             EnvironmentUnsolvable: A package does not exist, or no versions fit together.
-            EnvironmentUnavailable: A channel or an index does not answer, or wants credentials.
+            EnvironmentUnavailable: A channel or an index does not answer.
+            EnvironmentAccessDenied: It wants credentials, or others.
             EnvironmentInvalid: A line of the file means nothing to the tool that installs it.
             VolumeFull: There is no room left.
             VolumeNotWritable: Nothing can be written there.

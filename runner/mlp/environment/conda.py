@@ -44,7 +44,8 @@ def install(order: Order, specs: Sequence[str], say: Callable[[str], None]) -> N
 
     Raises:
         EnvironmentUnsolvable: A package does not exist, or no versions fit together.
-        EnvironmentUnavailable: A channel does not answer, or wants credentials.
+        EnvironmentUnavailable: A channel does not answer.
+        EnvironmentAccessDenied: It wants credentials, or others.
         PreparationError: Installing failed.
     """
     asyncio.run(_install(order, specs, say))

@@ -10,7 +10,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from mlp.environment.volume import refusal_in
-from mlp.errors import EnvironmentInvalid, EnvironmentUnavailable, EnvironmentUnsolvable, PreparationError
+from mlp.errors import (
+    EnvironmentAccessDenied,
+    EnvironmentInvalid,
+    EnvironmentUnavailable,
+    EnvironmentUnsolvable,
+    PreparationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +62,7 @@ def explain(order: Order, said: str, lines: Sequence[str] = ()) -> PreparationEr
     if refused := refusal_in(text, order.layout.root):
         return refused
     if _DENIED.search(text):
-        return EnvironmentUnavailable(
+        return EnvironmentAccessDenied(
             f"A package index refuses to serve what {order.file} asks for. Put credentials that it accepts into its "
             f"address (PIP_INDEX_URL, UV_DEFAULT_INDEX), or into a netrc file.\n{text}"
         )
@@ -89,10 +95,11 @@ def unreadable_channel(order: Order, said: str) -> PreparationError:
     # What is read of a channel is written down.
     if refused := refusal_in(text, order.layout.root):
         return refused
-    advice = ""
+    said = f"A conda channel that {order.file} needs could not be read."
     if _DENIED.search(text):
-        advice = (
-            " It wants credentials, or others: put them into the channel's address (https://USER:PASSWORD@HOST/… or "
-            "https://HOST/t/TOKEN/…), best by a ${VARIABLE}, or into the file that RATTLER_AUTH_FILE names."
+        return EnvironmentAccessDenied(
+            f"{said} It wants credentials, or others: put them into the channel's address "
+            "(https://USER:PASSWORD@HOST/… or https://HOST/t/TOKEN/…), best by a ${VARIABLE}, or into the file that "
+            f"RATTLER_AUTH_FILE names.\n{text}"
         )
-    return EnvironmentUnavailable(f"A conda channel that {order.file} needs could not be read.{advice}\n{text}")
+    return EnvironmentUnavailable(f"{said}\n{text}")
