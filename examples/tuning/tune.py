@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import mlflow
-
 import mlp
 
 PROJECT = Path(__file__).parent
@@ -72,11 +70,12 @@ def main() -> None:
     given = parser.parse_args()
 
     tune(given.learning_rates, given.parallel, given.tolerance, given.backend)
-    best = best_of(os.environ["MLFLOW_RUN_ID"])
+    own = os.environ["MLFLOW_RUN_ID"]
+    best = best_of(own)
     print(f"The best learning rate is {best.data.params['learning_rate']}: run {best.info.run_id}")
-    with mlflow.start_run():
-        mlflow.log_metric("best_rmse", best.data.metrics["best_rmse"])
-        mlflow.set_tags({"best_run": best.info.run_id, "best_learning_rate": best.data.params["learning_rate"]})
+    mlp.tracking.log_metrics(own, {"best_rmse": best.data.metrics["best_rmse"]})
+    rate = best.data.params["learning_rate"]
+    mlp.tracking.set_tags(own, {"best_run": best.info.run_id, "best_learning_rate": rate})
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ def test_a_database_of_sqlite_has_the_whole_life_of_a_run(mlflow, tmp_path, new_
     elsewhere = tmp_path / "project"
     elsewhere.mkdir()
     code = LIFE + "answer = [record.run_id, record.run_name, record.experiment_id, variables, record.finish('FAILED')]"
+    code += "\nfrom mlp.tracking import log_metrics; log_metrics(record.run_id, {'rmse': 0.5}, uri)"
     run_id, run_name, experiment, variables, status = mlflow.run(code, uri=given, directory=tmp_path)
     assert (run_name, status) == ("first", "FAILED")
     assert variables["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/{'runs.db' if given else 'mlflow.db'}"
@@ -105,6 +106,7 @@ def test_a_database_of_sqlite_has_the_whole_life_of_a_run(mlflow, tmp_path, new_
     assert run["data"]["params"]["alpha"] == "a b;"
     assert run["data"]["params"]["long"].endswith("... [cut: 7,000 characters]")
     assert run["data"]["tags"]["mlp.project.name"] == "wine"
+    assert run["data"]["metrics"] == {"rmse": 0.5}
     assert not list(elsewhere.iterdir())
 
 

@@ -1,8 +1,8 @@
 """MLflow tracking: a small client of its REST API, and the life of a project run in a tracking store.
 
-`connect` opens the store that a URI or the environment means, `RunRecord` begins and ends a run in it, and the reading
-functions show a driver program what runs have logged. A program that only imports this loads neither requests nor
-mlflow. Nothing here knows how a project is run.
+`connect` opens the store that a URI or the environment means, `RunRecord` begins and ends a run in it, the reading
+functions show a driver program what runs have logged, and two more write down what it has found. A program that only
+imports this loads neither requests nor mlflow. Nothing here knows how a project is run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlp.tracking.retrying import Patience, Unanswered
     from mlp.tracking.store import Refused, Tracking
     from mlp.tracking.tags import project_tags
+    from mlp.tracking.writing import log_metrics, set_tags
 
 __all__ = [
     "Advice",
@@ -46,9 +47,11 @@ __all__ = [
     "get_metric_history",
     "get_run",
     "list_artifacts",
+    "log_metrics",
     "names",
     "project_tags",
     "search_runs",
+    "set_tags",
     "wanted_experiment",
 ]
 
@@ -65,5 +68,6 @@ __getattr__ = lazily(
         "retrying": ("Patience", "Unanswered"),
         "store": ("Refused", "Tracking"),
         "tags": ("project_tags",),
+        "writing": ("log_metrics", "set_tags"),
     },
 )

@@ -6,6 +6,7 @@ knows where they come from.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,6 +103,17 @@ def metric_from_json(answer: Mapping[str, Any]) -> Metric:
         timestamp=int(answer.get("timestamp", 0)),
         step=int(answer.get("step", 0)),
     )
+
+
+def metric_to_json(metric: Metric) -> dict[str, Any]:
+    """A metric as MLflow's REST API takes it."""
+    value = metric.value if math.isfinite(metric.value) else str(metric.value).replace("inf", "Infinity")
+    return {
+        "key": metric.key,
+        "value": "NaN" if value == "nan" else value,
+        "timestamp": metric.timestamp,
+        "step": metric.step,
+    }
 
 
 def _milliseconds(value: str | float | None) -> int | None:

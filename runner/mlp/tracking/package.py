@@ -128,7 +128,12 @@ class PackageTracking(Tracking):
             raise
 
     def _log_batch(
-        self, run_id: str, *, parameters: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
     ) -> None:
         def log(client: Any) -> None:  # noqa: ANN401 -- mlflow is not imported for its types
             entities = importlib.import_module("mlflow.entities")
@@ -136,6 +141,7 @@ class PackageTracking(Tracking):
                 run_id,
                 params=[entities.Param(key, value) for key, value in (parameters or {}).items()],
                 tags=[entities.RunTag(key, value) for key, value in (tags or {}).items()],
+                metrics=[entities.Metric(each.key, each.value, each.timestamp, each.step) for each in metrics],
             )
 
         self._do(log)

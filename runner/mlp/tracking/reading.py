@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlp.tracking.entities import FileInfo, Metric, Run
     from mlp.tracking.store import Tracking
 
-__all__ = ["get_metric_history", "get_run", "list_artifacts", "search_runs"]
+__all__ = ["get_metric_history", "get_run", "list_artifacts", "search_runs", "store_of"]
 
 
 def get_run(run_id: str, uri: str | None = None) -> Run:
@@ -29,12 +29,12 @@ def get_run(run_id: str, uri: str | None = None) -> Run:
     Raises:
         TrackingNotFound: There is none of that id.
     """
-    return _store(uri).get_run(run_id)
+    return store_of(uri).get_run(run_id)
 
 
 def get_metric_history(run_id: str, key: str, uri: str | None = None) -> list[Metric]:
     """All values of a metric so far, in the order in which they were logged. None yet: an empty list."""
-    return _store(uri).get_metric_history(run_id, key)
+    return store_of(uri).get_metric_history(run_id, key)
 
 
 def search_runs(
@@ -53,15 +53,16 @@ def search_runs(
         order_by: For example ``["metrics.rmse ASC"]``: the best first. Without it, the newest first.
         uri: The store; None is the one that runs are recorded in.
     """
-    return _store(uri).search_runs(experiment_ids, filter_string, max_results, order_by)
+    return store_of(uri).search_runs(experiment_ids, filter_string, max_results, order_by)
 
 
 def list_artifacts(run_id: str, path: str = "", uri: str | None = None) -> list[FileInfo]:
     """What lies directly in a directory of a run's artifacts."""
-    return _store(uri).list_artifacts(run_id, path)
+    return store_of(uri).list_artifacts(run_id, path)
 
 
-def _store(uri: str | None) -> Tracking:
+def store_of(uri: str | None) -> Tracking:
+    """The store that a driver program works with."""
     # What decides which store it is and how it is reached may change while a program runs.
     variables = tuple(sorted((name, value) for name, value in os.environ.items() if _concerns_tracking(name)))
     return _opened(uri, variables, str(Path.cwd()))

@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from mlp.errors import TrackingError, TrackingNotFound
-from mlp.tracking.entities import KILLED, FileInfo, Metric, Run, metric_from_json
+from mlp.tracking.entities import KILLED, FileInfo, Metric, Run, metric_from_json, metric_to_json
 from mlp.tracking.names import UID, USER
 from mlp.tracking.retrying import Patience, persist
 from mlp.tracking.store import SEARCH_RESULTS, Experiment, Tracking
@@ -198,9 +198,16 @@ class RestTracking(Tracking):
         return Experiment(str(answer["experiment_id"]), name, "active")
 
     def _log_batch(
-        self, run_id: str, *, parameters: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
     ) -> None:
-        body = {"run_id": run_id, "params": _pairs(parameters or {}), "tags": _pairs(tags or {})}
+        body: dict[str, Any] = {"run_id": run_id, "params": _pairs(parameters or {}), "tags": _pairs(tags or {})}
+        if metrics:
+            body["metrics"] = [metric_to_json(metric) for metric in metrics]
         self._connection.post("runs/log-batch", body)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Experiment", "Refused", "Tracking"]
 
 BATCH: Final = 100
-"""How many parameters or tags MLflow takes in one request."""
+"""How many parameters or tags MLflow takes in one request; of metrics it would take more."""
 DEFAULT_EXPERIMENT: Final = "0"
 SEARCH_RESULTS: Final = 1000
 
@@ -123,6 +123,11 @@ class Tracking(ABC):
         for batch in _batches(tags):
             self._log_batch(run_id, tags=batch)
 
+    def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """Log values of metrics."""
+        for start in range(0, len(metrics), BATCH):
+            self._log_batch(run_id, metrics=metrics[start : start + BATCH])
+
     def environment(self) -> dict[str, str]:
         """The variables by which a project's command reaches the same store."""
         return {ENV_TRACKING_URI: self.uri}
@@ -205,9 +210,14 @@ class Tracking(ABC):
 
     @abstractmethod
     def _log_batch(
-        self, run_id: str, *, parameters: Mapping[str, str] | None = None, tags: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
     ) -> None:
-        """Log at most BATCH of either.
+        """Log at most BATCH of each.
 
         Raises:
             Refused: One of them is not acceptable; none was logged.
