@@ -17,6 +17,7 @@ from mlp.source.bundle import pack, snapshot, unpack
 from tests.source.repositories import files_below
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Entry = tuple[str, bytes | str | tarfile.TarInfo]
@@ -159,8 +160,60 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
     header = info.tobuf(tarfile.GNU_FORMAT)
     content = gzip.compress(header + bytes(1 << 20), 1)
 
-    with pytest.raises(SourceInvalid, match="a header of 314,572,800 bytes"):
+    with pytest.raises(SourceInvalid, match="a header of more than 1,048,576 bytes"):
         bring(content, tmp_path)
+
+
+def header_of(fields: Iterable[tuple[str, str]], kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """A header of PAX before a member, or of kind XGLTYPE before all that follow."""
+    content = b""
+    for key, value in fields:
+        rest = f" {key}={value}\n".encode()
+        length = len(rest) + 1
+        while len(str(length)) + len(rest) != length:
+            length = len(str(length)) + len(rest)
+        content += str(length).encode() + rest
+    return blocks(content, kind)
+
+
+def blocks(content: bytes, kind: bytes) -> bytes:
+    info = tarfile.TarInfo("header")
+    info.type, info.size = kind, len(content)
+    return tar_block(info) + content + bytes(-len(content) % 512)
+
+
+SPARSE = (("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.name", "a"), ("GNU.sparse.realsize", "1"))
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        # tar copies them for each member, of which there can be thousands.
+        (lambda: header_of([(f"k{number}", "") for number in range(101)], tarfile.XGLTYPE), "more than 100 fields"),
+        (lambda: header_of([("comment", "x" * 600_000)]) * 2, "a header of more than 1,048,576 bytes"),
+        # Every number of a sparse file's map takes many times its two bytes.
+        (
+            lambda: header_of(SPARSE) + blocks(b"9999999\n" + b"1\n" * (1 << 20), tarfile.REGTYPE),
+            "a header of more than",
+        ),
+        # tar goes down one level for each.
+        (lambda: header_of([("a", "")]) * 2000, "is damaged|a header of more"),
+    ],
+    ids=["global", "large", "sparse", "many"],
+)
+def test_headers_that_would_become_large_in_memory_are_refused(tmp_path, before, message):
+    content = gzip.compress(before() + tar_block(tarfile.TarInfo("a")) + bytes(1024), 1)
+
+    with pytest.raises(SourceInvalid, match=message):
+        look(content)
+    with pytest.raises(SourceInvalid, match=message):
+        bring(content, tmp_path)
+
+
+def test_the_header_by_which_git_names_a_commit_is_no_harm(tmp_path):
+    content = header_of([("comment", "0" * 40)], tarfile.XGLTYPE) + tar_block(tarfile.TarInfo("a")) + bytes(1024)
+
+    assert files_below(bring(gzip.compress(content, 1), tmp_path)) == {"a"}
 
 
 def test_a_size_below_zero_is_refused(tmp_path):

@@ -32,8 +32,19 @@ BOUNDS: Final = Bounds(packed=100 << 20, unpacked=512 << 20, members=50_000)
 
 _BLOCK: Final = 1 << 16
 _LARGEST_HEADER: Final = 1 << 20
+"""Bytes before a member, whatever they are: names, attributes, maps of sparse files, or all of it again and again."""
+_GLOBAL_FIELDS: Final = 100
+"""How many fields may be about all members. tar copies each for every one of them."""
 _LONGEST_TARGET: Final = 4096
-_DAMAGED: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, OverflowError)
+_DAMAGED: Final = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RecursionError,  # tar goes down one level for each header before a member
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +86,15 @@ class Tree:
 class Archive:
     """An archive, opened for one reading from its beginning to its end."""
 
-    def __init__(self, opened_tar: tarfile.TarFile, bounds: Bounds) -> None:
+    def __init__(self, opened_tar: tarfile.TarFile, file: _Bounded, bounds: Bounds) -> None:
         self._tar = opened_tar
+        self._file = file
         self._bounds = bounds
 
     def members(self) -> Iterator[tuple[Member | str, tarfile.TarInfo]]:
         """Files and links, and the path of each directory that is named, with what tar says of it."""
         count = unpacked = 0
-        for info in self._tar:
+        while (info := self._next()) is not None:
             count += 1
             if count > self._bounds.members:
                 raise _invalid(f"has more than {self._bounds.members:,} members")
@@ -96,6 +108,15 @@ class Archive:
             if unpacked > self._bounds.unpacked:
                 raise _invalid(f"holds more than {self._bounds.unpacked:,} bytes")
             yield _member(path, info), info
+
+    def _next(self) -> tarfile.TarInfo | None:
+        with self._file.header():
+            info = self._tar.next()
+        # tar would keep them all, with all that their headers say.
+        self._tar.members.clear()
+        if len(self._tar.pax_headers) > _GLOBAL_FIELDS:
+            raise _invalid(f"has a header of more than {_GLOBAL_FIELDS} fields for all members")
+        return info
 
     def blocks(self, info: tarfile.TarInfo) -> Iterator[bytes]:
         """The content of the file that `members` came to last."""
@@ -147,16 +168,14 @@ def opened(content: bytes | Path, bounds: Bounds) -> Iterator[Archive]:
         raise _invalid(f"has {size:,} bytes, and {bounds.packed:,} are allowed")
     with _source(content) as file:
         try:
-            with (
-                gzip.GzipFile(fileobj=file, mode="rb") as decompressed,
-                tarfile.open(
-                    fileobj=cast("BinaryIO", _Bounded(decompressed, bounds)),
-                    mode="r:",
-                    encoding="utf-8",
-                    errors="surrogateescape",
-                ) as tar,
-            ):
-                yield Archive(tar, bounds)
+            with gzip.GzipFile(fileobj=file, mode="rb") as decompressed:
+                bounded = _Bounded(decompressed, bounds)
+                with bounded.header():  # of the first member
+                    tar = tarfile.open(  # noqa: SIM115 -- closed below
+                        fileobj=cast("BinaryIO", bounded), mode="r:", encoding="utf-8", errors="surrogateescape"
+                    )
+                with tar:
+                    yield Archive(tar, bounded, bounds)
         except _DAMAGED as error:
             raise _invalid(f"is damaged, or no tar archive that gzip compressed: {error}") from None
 
@@ -183,16 +202,31 @@ def _source(content: bytes | Path) -> BinaryIO:
 
 
 class _Bounded:
-    """What tar reads from: no further than archives may be long, and no header that fills the memory."""
+    """What tar reads from: no further than archives may be long, and no header that fills the memory.
+
+    tar keeps of a header what it says, in objects that take many times the room; contents it does not keep.
+    """
 
     def __init__(self, file: gzip.GzipFile, bounds: Bounds) -> None:
         self._file = file
         # Every member has a block before it, and one that is not full; long names have more.
         self._end = bounds.unpacked + bounds.members * 4096
+        self._left: int | None = None
+
+    @contextmanager
+    def header(self) -> Iterator[None]:
+        """Have what is read meanwhile be a header."""
+        self._left = _LARGEST_HEADER
+        try:
+            yield
+        finally:
+            self._left = None
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= _LARGEST_HEADER:
-            raise _invalid(f"has a header of {size:,} bytes")
+        if self._left is not None:
+            self._left -= size
+        if size < 0 or (self._left is not None and self._left < 0):
+            raise _invalid(f"has a header of more than {_LARGEST_HEADER:,} bytes")
         self._check(self._file.tell() + size)
         return self._file.read(size)
 
