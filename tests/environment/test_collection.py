@@ -145,6 +145,33 @@ def test_what_is_asked_for_while_it_is_taken_away_stays(made, cache, conda, tmp_
     assert cache.find(specification)
 
 
+def test_what_is_finished_while_others_are_looked_at_stays(made, cache, monkeypatch):
+    environment = made("a")
+    marker = environment.locked / "ready.json"
+    text = marker.read_text()
+    marker.unlink()
+    try_exclusive = locks.try_exclusive
+
+    def when_the_builder_is_done(file):
+        if file == cache.layout.lock(environment.hash):
+            marker.write_text(text)
+        return try_exclusive(file)
+
+    monkeypatch.setattr(locks, "try_exclusive", when_the_builder_is_done)
+    assert hashes(cache.prune().busy) == [environment.hash]
+    assert environment.path.is_dir()
+
+
+def test_what_others_have_taken_away_is_removed_unless_they_may_put_it_back(made, cache):
+    environment = made("a")
+    with locks.try_exclusive(cache.layout.lock(environment.hash)):
+        away = cache.layout.move_away(environment.hash)
+        cache.prune()
+        assert (away / ".mlp" / "ready.json").is_file()
+    cache.prune()
+    assert not away.exists()
+
+
 def test_what_a_killed_builder_had_fetched_goes(made, cache):
     environment = made("a")
     left = cache.layout.caches / "builds" / environment.hash

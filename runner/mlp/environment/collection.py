@@ -131,7 +131,7 @@ def collect(
     packages: list[str] = []
     if not dry_run:
         forget(layout, marks.ended)
-        _empty(layout.trash)
+        _empty_trash(layout)
         _forget_builds(layout)
         packages = list(_collect_conda_packages(layout.caches / "pkgs", older_than=now - (unused_for or 0.0)))
         _collect_wheels(layout.caches / "uv", everything=not any(layout.names()))
@@ -144,7 +144,8 @@ def _superfluous(
     """What should go, the least recently used first: any of the limits that were given suffices."""
     blocks: dict[tuple[int, int], int] = {}
     chosen: list[Kept] = []
-    for number, kept in enumerate(kept for kept in survey(layout) if kept.whole):
+    there = survey(layout)
+    for number, kept in enumerate(kept for kept in there if kept.whole):
         blocks |= _blocks(layout.prefix(kept.hash)) if max_size is not None else {}
         if (
             (unused_for is not None and now - kept.used >= unused_for)
@@ -153,7 +154,7 @@ def _superfluous(
         ):
             chosen.append(kept)
     # What was never finished belongs to a builder that is at work, which its lock will tell, or to nobody.
-    yield from (kept for kept in survey(layout) if not kept.whole)
+    yield from (kept for kept in there if not kept.whole)
     yield from reversed(chosen)
 
 
@@ -163,6 +164,8 @@ def _take_away(layout: Layout, kept: Kept, marks: Marks, *, dry_run: bool) -> bo
         if descriptor is None:
             return False
         if marks.hold(kept.hash) or (kept.whole and _changed(lock) > kept.used):
+            return False
+        if not kept.whole and layout.record(kept.hash) is not None:  # its builder has come to its end meanwhile
             return False
         if dry_run:
             return True
@@ -176,10 +179,12 @@ def _take_away(layout: Layout, kept: Kept, marks: Marks, *, dry_run: bool) -> bo
     return True
 
 
-def _empty(trash: Path) -> None:
-    if trash.is_dir():
-        for entry in trash.iterdir():
-            shutil.rmtree(entry, ignore_errors=True)
+def _empty_trash(layout: Layout) -> None:
+    """Remove what killed processes have left there. What lies there under its lock may still be put back."""
+    for entry in layout.trash.iterdir() if layout.trash.is_dir() else ():
+        with locks.try_exclusive(layout.lock(entry.name.partition(".")[0])) as descriptor:
+            if descriptor is not None:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def _forget_builds(layout: Layout) -> None:
