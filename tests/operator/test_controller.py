@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from kubernetes.aio.config import kube_config
 
-from mlp.resources import ProjectRun
+from mlp.resources import ProjectRun, names
 from mlp_operator.machinery.cache import Store, key_of
 from mlp_operator.machinery.cluster import ApiError, Cluster
 from mlp_operator.machinery.events import EventRecorder
 from mlp_operator.runs.caching import owner_by_label
 from mlp_operator.runs.controller import RunController
+from mlp_operator.runs.recording import TrackedRun
 from tests.operator.build import COMMIT, RULES, failed, pod, resolved, run_body, succeeded, working
 from tests.servers.api_server import serving
 
@@ -48,7 +50,10 @@ class Nobody:
     def forget(self, _key):
         pass
 
-    def leave(self, _key, _now):
+    def leave(self, key, _now, *, present=None, told_by_pods=()):
+        pass
+
+    def take_up(self, _key, run, _server, tracked, _now):
         pass
 
 
@@ -57,6 +62,14 @@ class Told(Nobody):
 
     def __init__(self):
         self.abandoned = set()
+        self.known = {}
+        self.left = []
+
+    def take_up(self, _key, run, _server, tracked, _now):
+        self.known[run.uid] = tracked
+
+    def leave(self, _key, _now, *, present=None, told_by_pods=()):
+        self.left.append((present, set(told_by_pods)))
 
     def abandon(self, _key, pod, _now):
         self.abandoned.add(pod["metadata"]["uid"])
@@ -258,6 +271,52 @@ async def test_a_ttl_that_is_over_does_not_delete_a_newer_run_of_the_name(operat
     monkeypatch.setattr(operator.controller, "_release", meanwhile)
     await operator.look(held)
     assert operator.server.objects[RUN]["metadata"]["uid"] == "another"
+
+
+def spoken_for(pod, run="run-uid", **parts):
+    """A pod that says what its run in MLflow is, and whose."""
+    told = {"uri": "http://mlflow", "runId": "0123", "projectRun": run}
+    pod["metadata"] |= {"annotations": {names.TRACKING_ANNOTATION: json.dumps(told)}, **parts}
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("run", "created", "earlier"),
+    [("run-uid", "2026-03-01T11:59:40Z", False), ("another", "2026-03-01T11:59:50Z", True)],
+    ids=["made by a server whose clock is late", "made in the same second"],
+)
+async def test_a_pods_word_tells_the_run_that_it_was_made_for(operator, run, created, earlier):
+    """The run is of 11:59:50."""
+    operator.controller._tracker = told = Told()
+    gone = spoken_for(pod("Failed", held=True), run, creationTimestamp=created)
+    gone = operator.server.store(f"/api/v1/namespaces/team-a/pods/{gone['metadata']['name']}", gone)
+    await operator.look(deepcopy(gone))
+    assert told.abandoned == ({gone["metadata"]["uid"]} if earlier else set())
+
+
+async def test_what_a_deleted_run_has_left_in_mlflow_is_ended_though_another_has_its_name(operator):
+    operator.controller._tracker = told = Told()
+    await operator.look(spoken_for(pod("Running", held=True)))
+    assert told.left == []
+    newer = run_body(metadata={"uid": "another", "resourceVersion": "90000"})
+    operator.runs.put(operator.server.store(RUN, newer))
+    await operator.controller.reconcile(KEY)
+    await operator.controller.reconcile(KEY)
+    assert told.left == [("another", {"0123"})]
+
+
+async def test_a_process_knows_what_the_one_before_has_begun_in_mlflow(operator):
+    recorded = {"runId": "0123", "experimentId": "7", "uri": "http://mlflow", "state": "SCHEDULED"}
+    body = operator.server.objects[RUN]
+    body["spec"] |= {"suspend": True, "tracking": {"uri": "http://mlflow"}}
+    body["status"]["mlflow"] = recorded
+    operator.controller._tracker = told = Told()
+    await operator.look()
+    assert told.known == {"run-uid": TrackedRun("http://mlflow", "7", "0123", "SCHEDULED")}
+    del operator.server.objects[RUN]
+    operator.runs.discard(operator.runs.get(KEY))
+    await operator.controller.reconcile(KEY)
+    assert told.left == [(None, set())]
 
 
 async def test_a_shutdown_deletes_the_job_once(operator):

@@ -650,6 +650,7 @@ def test_a_pod_whose_mlflow_run_is_to_be_closed_stays_until_that_is_done():
         "uri": "http://mlflow:5000",
         "runId": "abc",
         "experimentId": "7",
+        "projectRun": "run-uid",
         "secret": "mlflow",
     }
     assert "finalizers" not in job["metadata"]
@@ -798,3 +799,9 @@ def test_our_containers_ask_for_a_little_and_have_no_limits(parts):
 @pytest.mark.parametrize("seconds", [None, 0, 60])
 def test_the_active_deadline_is_the_jobs(seconds):
     assert made(activeDeadlineSeconds=seconds)["spec"]["activeDeadlineSeconds"] == seconds
+
+
+def test_the_log_of_a_command_that_has_a_secret_is_in_no_status():
+    secret = (SecretVariable("MLP_PARAMETER_TOKEN", "vault", "token"),)
+    assert pod_of()["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert pod_of(secrets=secret)["containers"][0]["terminationMessagePolicy"] == "File"

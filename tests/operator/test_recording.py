@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mlp.resources.plan import PlannedBundle, PlannedParameter, PlannedSource
@@ -12,6 +14,7 @@ from mlp_operator.runs.recording import (
     annotation_of,
     facts_of,
     server_of,
+    told_by,
     wanted_state,
 )
 from tests.operator.build import COMMIT, plan, project_run
@@ -21,7 +24,7 @@ DIGEST = "ab" * 32
 
 def from_bundle(**bundle):
     source = PlannedSource(bundle=PlannedBundle(sha256=DIGEST, **bundle), subdirectory="training")
-    return plan().model_copy(update={"source": source})
+    return replace(plan(), source=source)
 
 
 def test_a_run_says_what_was_run():
@@ -96,6 +99,12 @@ def test_a_pod_says_whose_run_in_mlflow_it_is():
         default = None if server.own else "http://mlflow"
         assert abandoned_run(pod, default) == (server, TrackedRun("http://mlflow", "7", "0123", ""))
     assert abandoned_run({"metadata": {}}, None) is None
+
+
+def test_a_pod_says_for_which_projectrun_it_was_made():
+    told = annotation_of(None, TrackedRun("http://mlflow", "7", "0123", ""), uid="run-uid")
+    assert told_by({"metadata": {"annotations": {"mlp.dev/mlflow-run": told}}})["projectRun"] == "run-uid"
+    assert told_by({"metadata": {"annotations": {"mlp.dev/mlflow-run": '{"projectRun": 7}'}}}) == {}
 
 
 def test_a_server_that_a_run_names_is_its_own():

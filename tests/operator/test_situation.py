@@ -223,6 +223,11 @@ ODD_REPORTS = {
 }
 
 
+def test_a_log_that_looks_like_endless_json_is_only_a_log():
+    found = reading(pod("Failed", init=ended(1, "[" * 4096)))
+    assert (found.situation.phase, found.situation.reason) == ("Failed", "PreparationFailed")
+
+
 @pytest.mark.parametrize("said", ODD_REPORTS.values(), ids=ODD_REPORTS)
 def test_a_report_in_another_form_is_read_as_far_as_it_goes(said):
     found = reading(pod("Failed", init=ended(66, json.dumps(said))))

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
+from mlp.resources.plan import PlannedParameter
 from mlp.tracking import connect
 from mlp_operator.machinery.cluster import ApiError, ClusterUnreachable
 from mlp_operator.machinery.metrics import Metrics
@@ -239,6 +240,14 @@ def pod(server, tracked, *, phase="Running", namespace="team-a", **annotations):
     }
 
 
+def ended_and_deleted(pod, *, ended, deleted):
+    """A pod whose command has ended well at one moment and that was deleted at another, both of them seconds."""
+    state = {"terminated": {"exitCode": 0, "finishedAt": f"2026-03-01T12:00:{ended:02}Z"}}
+    deletion = {"deletionTimestamp": f"2026-03-01T12:00:{deleted + 30:02}Z", "deletionGracePeriodSeconds": 30}
+    status = {"phase": "Succeeded", "containerStatuses": [{"name": "main", "state": state}]}
+    return {**pod, "metadata": {**pod["metadata"], **deletion}, "status": status}
+
+
 # --- a run's life ---------------------------------------------------------------------------------------------------
 
 
@@ -432,7 +441,7 @@ async def test_tags_and_parameters_that_mlflow_refuses_cost_only_themselves(prox
 
 
 def parameter(name, value):
-    return [{"name": name, "type": "string", "value": value, "source": "Spec"}]
+    return [PlannedParameter(name=name, type="string", value=value, source="Spec")]
 
 
 async def test_a_deleted_experiment_is_named_for_good(server, store, experiment):
@@ -705,6 +714,16 @@ async def test_the_run_of_an_abandoned_pod_is_ended(guarded, store, experiment, 
     assert (info.status, info.end_time is not None) == (state, True)
 
 
+@pytest.mark.parametrize(("ended", "deleted", "state"), [(5, 9, "FINISHED"), (9, 5, "KILLED")])
+async def test_a_command_that_ends_well_because_it_was_told_to_end_was_killed(
+    server, store, experiment, ended, deleted, state
+):
+    async with at_work(experiment) as desk:
+        found = await desk.begin(server)
+        await desk.abandon(ended_and_deleted(pod(server, found), ended=ended, deleted=deleted))
+    assert store.get_run(found.run_id).info.status == state
+
+
 async def test_the_run_of_an_abandoned_pod_that_has_ended_stays_as_it_is(server, store, experiment):
     async with at_work(experiment) as desk:
         found = await desk.write(server, await desk.begin(server), "FAILED")
@@ -744,7 +763,7 @@ async def test_a_pod_does_not_wait_for_ever_for_a_server_or_a_secret(nowhere, ex
     assert "its run 0123 in MLflow could not be ended" in caplog.text
 
 
-@pytest.mark.parametrize("said", ["", "{", "[]", "{}", '{"uri": 5, "runId": "x"}', '{"uri": "http://a"}'])
+@pytest.mark.parametrize("said", ["", "{", "[" * 5000, "[]", "{}", '{"uri": 5, "runId": "x"}', '{"uri": "http://a"}'])
 async def test_a_pod_that_says_nothing_of_its_run_may_go(server, experiment, said):
     async with at_work(experiment) as desk:
         found = TrackedRun(server.uri, "1", "x", "RUNNING")
@@ -802,3 +821,53 @@ async def test_a_run_that_had_ended_keeps_its_state_when_it_is_deleted(server, s
             while desk.tracker._abandoned:  # noqa: ASYNC110 -- nobody is told
                 await asyncio.sleep(0.01)
         assert store.get_run(found.run_id).info.status == "FINISHED"
+
+
+async def left(desk, run, **options):
+    """Leave a run, and wait until that is over."""
+    desk.tracker.leave(("team-a", run.name), datetime.now(UTC), **options)
+    async with asyncio.timeout(PATIENCE):
+        while desk.tracker._abandoned:  # noqa: ASYNC110 -- nobody is told
+            await asyncio.sleep(0.01)
+
+
+async def test_a_run_that_an_earlier_process_has_begun_is_ended_when_it_is_deleted(server, store, experiment):
+    async with at_work(experiment) as desk:
+        found, run = await desk.begin(server), desk.run()
+    async with at_work(experiment) as later:
+        later.tracker.take_up(("team-a", run.name), run, server, found, datetime.now(UTC))
+        assert later.outcome(run) == found
+        await left(later, run)
+    assert store.get_run(found.run_id).info.status == "KILLED"
+
+
+async def test_a_run_that_has_the_name_now_goes_on(server, store, experiment):
+    key = ("team-a", "wine")
+    async with at_work(experiment) as desk:
+        states = {}
+        for uid in ("earlier", "present"):
+            run = project_run(experiment={"name": experiment}, metadata={"uid": uid})
+            states[uid] = await desk.begin(server, run)
+        await left(desk, run, present="present")
+        assert desk.tracker.outcome(key, "present") == states["present"]
+        assert desk.tracker.outcome(key, "earlier") is None
+    found = {uid: store.get_run(each.run_id).info.status for uid, each in states.items()}
+    assert found == {"earlier": "KILLED", "present": "SCHEDULED"}
+
+
+async def test_what_a_pod_will_tell_is_left_to_it(server, store, experiment):
+    async with at_work(experiment) as desk:
+        found, run = await desk.begin(server), desk.run()
+        await left(desk, run, told_by_pods={found.run_id})
+    assert store.get_run(found.run_id).info.status == "SCHEDULED"
+
+
+async def test_a_run_whose_end_could_not_be_written_is_not_killed_by_its_deletion(proxy, store, experiment):
+    server = TrackingServer(proxy.url)
+    async with at_work(experiment) as desk:
+        found, run = await desk.begin(server), desk.run()
+        proxy.always = Mishap(status=503)
+        assert (await desk.write(server, found, "FINISHED")).reason == "TrackingUnavailable"
+        proxy.always = None
+        await left(desk, run)
+    assert store.get_run(found.run_id).info.status == "FINISHED"

@@ -30,10 +30,11 @@ from mlp_operator.runs.actions import (
     WriteTracking,
 )
 from mlp_operator.runs.decide import decide
-from mlp_operator.runs.following import unrecorded
+from mlp_operator.runs.following import known_run, unrecorded
 from mlp_operator.runs.hindrances import explain
 from mlp_operator.runs.pods import held, init_started, left
-from mlp_operator.runs.recording import facts_of
+from mlp_operator.runs.recording import facts_of, told_by
+from mlp_operator.runs.reporting import server
 from mlp_operator.runs.situation import Situation
 from mlp_operator.runs.transitions import events_between
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.cache import Key, Object, Store
     from mlp_operator.machinery.cluster import Cluster
     from mlp_operator.machinery.events import EventRecorder
-    from mlp_operator.runs.actions import Action, Rules
+    from mlp_operator.runs.actions import Action, Recording, Rules
     from mlp_operator.runs.resolution import Resolver
     from mlp_operator.runs.tracking import Tracker
 
@@ -99,6 +100,8 @@ class RunController:
         self._recorder = recorder
         self._rules = rules
         self._starting: set[Key] = set()
+        self._seen: dict[Key, str] = {}
+        """The uids of the runs that are there, by their keys."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one run as far as it can go now.
@@ -111,9 +114,9 @@ class RunController:
             body = self._runs.get(key)
             self._count(key, body)
             await self._leave_earlier_runs(key, body)
+            self._leave_earlier_records(key, body)
             if body is None:
                 self._resolver.forget(key)
-                self._tracker.leave(key, datetime.now(UTC))
                 return None
             try:
                 run = ProjectRun.parse(body)
@@ -139,15 +142,27 @@ class RunController:
 
     async def _leave_earlier_runs(self, key: Key, body: Object | None) -> None:
         """Let go of pods whose ProjectRun is gone, once MLflow knows: their own annotation says what to tell it."""
-        since = "" if body is None else body["metadata"]["creationTimestamp"]
         for pod in list(self._pods.owned_by(key)):
-            if not held(pod) or (body is not None and pod["metadata"]["creationTimestamp"] >= since):
+            if not held(pod) or (body is not None and not _of_earlier_run(pod, body)):
                 continue
             uid = pod["metadata"]["uid"]
             if left(pod):
                 self._tracker.abandon(key, pod, datetime.now(UTC))
             if self._tracker.released(uid):
                 await self._release(pod)
+
+    def _leave_earlier_records(self, key: Key, body: Object | None) -> None:
+        """End in MLflow what a ProjectRun that is gone has left there; another may have its name already."""
+        uid = None if body is None else body["metadata"]["uid"]
+        if uid is not None and self._seen.get(key, uid) == uid:
+            self._seen[key] = uid
+            return
+        told = {told_by(pod).get("runId", "") for pod in self._pods.owned_by(key) if held(pod)}
+        self._tracker.leave(key, datetime.now(UTC), present=uid, told_by_pods=told)
+        if uid is None:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = uid
 
     def _count(self, key: Key, body: Object | None) -> None:
         if body is not None and (body.get("status") or {}).get("phase") in _STARTING:
@@ -177,8 +192,16 @@ class RunController:
             refusal=hindrance if isinstance(hindrance, Refusal) else None,
             pod_refusal=await self._pod_refusal(run, job) if job is not None and not pods else None,
             hindrance=await self._hindrance(run, pods[-1]) if pods and not run.finished else None,
-            recording=self._tracker.outcome(key, run.uid),
+            recording=self._recording(key, run),
         )
+
+    def _recording(self, key: Key, run: ProjectRun) -> Recording | None:
+        found = self._tracker.outcome(key, run.uid)
+        if found is None and not run.finished and run.spec.managed_by in (None, names.MANAGED_BY):
+            tracked, where = known_run(run, None), server(run, self._rules)
+            if tracked is not None and where is not None:
+                self._tracker.take_up(key, run, where, tracked, datetime.now(UTC))
+        return found
 
     async def _hindrance(self, run: ProjectRun, pod: Object) -> Situation | None:
         """What keeps a pod that has waited for a while from its first container. Kubelet says much of it in events."""
@@ -357,6 +380,17 @@ class RunController:
 
 
 _JOB_ADOPTED: Final = Event("Normal", EventReason.JOB_ADOPTED, "Took up a Job that was there already")
+
+
+def _of_earlier_run(pod: Object, body: Object) -> bool:
+    """Whether a pod was there before this ProjectRun.
+
+    The clocks of API servers differ, and tell seconds: what the pod says itself counts more.
+    """
+    uid = told_by(pod).get("projectRun")
+    if uid is not None:
+        return uid != str(body["metadata"]["uid"])
+    return bool(pod["metadata"]["creationTimestamp"] < body["metadata"]["creationTimestamp"])
 
 
 def _in_queue(action: Requeue) -> Object:

@@ -198,7 +198,7 @@ def _report(ended: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         said = json.loads(ended.get("message") or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(said, dict):
         return {}
@@ -306,14 +306,14 @@ def main_started(pod: Object) -> datetime | None:
     return _moment((state.get("running") or state.get("terminated") or {}).get("startedAt"))
 
 
-def told_to_end(pod: Object) -> datetime | None:
+def told_to_end(pod: Mapping[str, Any]) -> datetime | None:
     """When somebody asked for the pod's deletion, and kubelet told the command."""
     metadata = pod["metadata"]
     deadline = _moment(metadata.get("deletionTimestamp"))
     return None if deadline is None else deadline - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
 
 
-def completion(pod: Object) -> datetime | None:
+def completion(pod: Mapping[str, Any]) -> datetime | None:
     """When the last container ended."""
     ends = [
         _moment(ended.get("finishedAt"))

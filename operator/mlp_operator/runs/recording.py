@@ -27,6 +27,7 @@ __all__ = [
     "annotation_of",
     "facts_of",
     "server_of",
+    "told_by",
     "wanted_state",
 ]
 
@@ -163,24 +164,40 @@ def _origin(source: PlannedSource) -> dict[str, Any]:
     }
 
 
-def annotation_of(server: TrackingServer, run: TrackedRun) -> str:
-    """What a pod says of its run in MLflow (names.TRACKING_ANNOTATION)."""
-    secret = {"secret": server.secret} if server.secret is not None else {}
-    return json.dumps({"uri": run.uri, "runId": run.run_id, "experimentId": run.experiment_id, **secret})
+def annotation_of(server: TrackingServer | None, run: TrackedRun, *, uid: str = "") -> str:
+    """What a pod says of its run in MLflow (names.TRACKING_ANNOTATION).
+
+    Args:
+        server: Where that is.
+        run: The run there.
+        uid: The uid of the ProjectRun.
+    """
+    told = {"uri": run.uri, "runId": run.run_id, "experimentId": run.experiment_id}
+    if uid:
+        told["projectRun"] = uid
+    if server is not None and server.secret is not None:
+        told["secret"] = server.secret
+    return json.dumps(told)
+
+
+def told_by(pod: Mapping[str, Any]) -> dict[str, str]:
+    """What a pod says of its run in MLflow, as far as it is understood. Whoever may change pods may have said it."""
+    try:
+        said = json.loads((pod["metadata"].get("annotations") or {}).get(places.TRACKING_ANNOTATION) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return {key: each for key, each in said.items() if isinstance(each, str)} if isinstance(said, dict) else {}
 
 
 def abandoned_run(pod: Mapping[str, Any], default_uri: str | None) -> tuple[TrackingServer, TrackedRun] | None:
     """The run in MLflow that a pod says is its own; None if it says nothing that can be understood."""
-    try:
-        said = json.loads((pod["metadata"].get("annotations") or {}).get(places.TRACKING_ANNOTATION) or "{}")
-        uri, run_id, experiment_id, secret = (said.get(key) for key in ("uri", "runId", "experimentId", "secret"))
-    except (ValueError, AttributeError):
-        return None
-    if not (isinstance(uri, str) and isinstance(run_id, str) and uri and run_id):
+    said = told_by(pod)
+    uri, run_id = said.get("uri"), said.get("runId")
+    if not uri or not run_id:
         return None
     return (
-        TrackingServer(uri, secret if isinstance(secret, str) else None, own=uri != default_uri),
-        TrackedRun(uri, str(experiment_id or ""), run_id, ""),
+        TrackingServer(uri, said.get("secret"), own=uri != default_uri),
+        TrackedRun(uri, said.get("experimentId", ""), run_id, ""),
     )
 
 

@@ -10,12 +10,12 @@ grace period.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mlp.errors import UsageError
 from mlp.resources import names
+from mlp_operator.runs.recording import annotation_of
 from mlp_operator.runs.variables import literal, of_main, of_step, tracking_credentials
 from mlp_operator.runs.volumes import Place, bringing, building, of_run, service_account, temporary
 
@@ -109,7 +109,7 @@ def template(
         "annotations": {**pod.get("annotations", {}), names.PLAN_ANNOTATION: plan.to_json()},
     }
     if tracked is not None:
-        metadata["annotations"][names.TRACKING_ANNOTATION] = _annotation(tracked, tracking)
+        metadata["annotations"][names.TRACKING_ANNOTATION] = annotation_of(tracking, tracked, uid=run.uid)
         metadata["finalizers"] = [names.TRACKING_FINALIZER]
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
@@ -138,13 +138,6 @@ def pod_fields(run: ProjectRun) -> dict[str, Any]:
     """spec.backend.kubernetes as the core API spells it; what is unset is not there."""
     fields = run.spec.backend.kubernetes
     return {} if fields is None else fields.to_dict()
-
-
-def _annotation(tracked: TrackedRun, tracking: TrackingServer | None) -> str:
-    told = {"uri": tracked.uri, "runId": tracked.run_id, "experimentId": tracked.experiment_id}
-    if tracking is not None and tracking.secret is not None:
-        told["secret"] = tracking.secret
-    return json.dumps(told)
 
 
 def _stages(run: ProjectRun, plan: Plan, defaults: PodDefaults, tracking: TrackingServer | None) -> tuple[_Stage, ...]:
@@ -219,8 +212,9 @@ def _main(
         "env": of_main(run, resolved, tracking, tracked, given=pod.get("env", [])),
         "volumeMounts": [*(place.mount for place in places), *pod.get("volumeMounts", [])],
         "securityContext": _restricted(),
-        # The end of the log of a failing command becomes part of the run's status without any right to read logs.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        # The end of the log of a failing command becomes part of the run's status without any right to read logs. With a
+        # parameter from a Secret it does not: a program that fails may well print what it was called with.
+        "terminationMessagePolicy": "File" if resolved.secret_variables else "FallbackToLogsOnError",
     }
     if image == defaults.runner_image:
         container["imagePullPolicy"] = defaults.pull_policy  # other images: as Kubernetes takes their tags

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from mlp_operator.runs import tracking_calls
 from mlp_operator.runs.errands import Errand, Errands
 from mlp_operator.runs.outcome import Working
+from mlp_operator.runs.pods import completion, told_to_end
 from mlp_operator.runs.recording import FINISHED, KILLED, TrackedRun, Untracked, abandoned_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mlp.resources import ProjectRun
     from mlp.tracking import Tracking
@@ -47,22 +48,26 @@ class _Record:
     Attributes:
         key: The run's key.
         outcome: What is known.
+        server: Where it is.
+        namespace: Where the server's Secret is.
         newest: When the newest of what has been done, or is to be done, was decided.
         next: What is to be done next.
         failures: How often in a row it could not be done.
         at_work: Does it.
         forgotten: Whether nobody will ask any more.
-        last: What was done last.
+        wanted: The state that was to be written last.
     """
 
     key: Key
     outcome: Working | TrackedRun | Untracked
+    server: TrackingServer
+    namespace: str
     newest: datetime
     next: Errand | None = None
     failures: int = 0
     at_work: asyncio.Task[None] | None = None
     forgotten: bool = False
-    last: Errand | None = None
+    wanted: str = ""
 
 
 @dataclass(slots=True)
@@ -124,7 +129,12 @@ class Tracker:
         def call(tracking: Tracking) -> TrackedRun:
             return tracking_calls.write(tracking, tracked, wanted, now)
 
-        self._start(key, run.uid, Errand("write", server, run.namespace, tracked, call, now))
+        self._start(key, run.uid, Errand("write", server, run.namespace, tracked, call, now), wanted.state)
+
+    def take_up(self, key: Key, run: ProjectRun, server: TrackingServer, tracked: TrackedRun, now: datetime) -> None:
+        """Know of a record of an earlier process: it is to be ended if the run goes before anything is written."""
+        if run.uid not in self._records:
+            self._records[run.uid] = _Record(key, tracked, server, run.namespace, now)
 
     def abandon(self, key: Key, pod: Mapping[str, Any], now: datetime) -> None:
         """End the run in MLflow of a pod whose ProjectRun is gone. `released` tells when the pod may go.
@@ -148,8 +158,7 @@ class Tracker:
             return
         server, tracked = found
         namespace = pod["metadata"]["namespace"]
-        # What ended well before its owner was deleted has ended well.
-        state = FINISHED if (pod.get("status") or {}).get("phase") == "Succeeded" else KILLED
+        state = FINISHED if _ended_well(pod) else KILLED
 
         def call(tracking: Tracking) -> TrackedRun:
             tracking_calls.abandon(tracking, tracked, state, namespace, now)
@@ -163,24 +172,30 @@ class Tracker:
         abandoned = self._abandoned.get(pod_uid)
         return abandoned is not None and abandoned.done
 
-    def leave(self, key: Key, now: datetime) -> None:
+    def leave(self, key: Key, now: datetime, *, present: str | None = None, told_by_pods: Collection[str] = ()) -> None:
         """A ProjectRun is gone: end its record, unless that has ended, and forget it.
 
-        The pods of a run say themselves what has to be ended (`abandon`); a run may be deleted before it has one.
+        Args:
+            key: The key that it had.
+            now: The present moment.
+            present: The uid of the ProjectRun that has this key now, whose record stays.
+            told_by_pods: Runs in MLflow that pods say themselves to be their own. They know how they end (`abandon`);
+                a run may be deleted before it has a pod.
         """
-        for uid, record in self._records.items():
-            if record.key == key and not record.forgotten:
-                self._abandoned[uid] = abandoned = _Abandoned(key, now)
-                abandoned.at_work = asyncio.create_task(self._leave(uid, abandoned, record))
-        self.forget(key)
+        for uid, record in list(self._records.items()):
+            if record.key != key or uid == present or record.forgotten:
+                continue
+            self._abandoned[uid] = abandoned = _Abandoned(key, now)
+            abandoned.at_work = asyncio.create_task(self._leave(uid, abandoned, record, frozenset(told_by_pods)))
+            self._forget(uid, record)
+        if present is None:
+            self.forget(key)
 
     def forget(self, key: Key) -> None:
         """Nobody will ask for this run and its pods any more. What is still to be written is written."""
         for uid, record in list(self._records.items()):
             if record.key == key:
-                record.forgotten = True
-                if record.at_work is None:
-                    del self._records[uid]
+                self._forget(uid, record)
         for uid, abandoned in list(self._abandoned.items()):
             if abandoned.key == key and abandoned.done:
                 del self._abandoned[uid]
@@ -195,21 +210,28 @@ class Tracker:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._errands.close()
 
-    def _start(self, key: Key, uid: str, errand: Errand) -> None:
+    def _forget(self, uid: str, record: _Record) -> None:
+        record.forgotten = True
+        if record.at_work is None:
+            del self._records[uid]
+
+    def _start(self, key: Key, uid: str, errand: Errand, wanted: str = "") -> None:
         record = self._records.get(uid)
         if record is None:
-            record = self._records[uid] = _Record(key, Working(errand.decided), errand.decided)
+            record = self._records[uid] = _Record(
+                key, Working(errand.decided), errand.server, errand.namespace, errand.decided
+            )
         record.forgotten = False
         if errand.decided < record.newest:
             return
-        record.newest, record.next = errand.decided, errand
+        record.newest, record.next, record.wanted = errand.decided, errand, wanted
         if record.at_work is None:
             record.outcome = Working(errand.decided)
             record.at_work = asyncio.create_task(self._work(uid, record))
 
     async def _work(self, uid: str, record: _Record) -> None:
         while (errand := record.next) is not None:
-            record.next, record.last, record.outcome = None, errand, Working(errand.decided)
+            record.next, record.outcome = None, Working(errand.decided)
             outcome = await self._errands.run(errand, failures=record.failures)
             record.failures = record.failures + 1 if isinstance(outcome, Untracked) and not outcome.final else 0
             record.outcome = outcome
@@ -219,21 +241,23 @@ class Tracker:
         else:
             self._queue.add(record.key)
 
-    async def _leave(self, uid: str, abandoned: _Abandoned, record: _Record) -> None:
+    async def _leave(self, uid: str, abandoned: _Abandoned, record: _Record, told_by_pods: frozenset[str]) -> None:
         record.next = None
         if record.at_work is not None:
             await asyncio.wait([record.at_work])
         known = record.outcome.run if isinstance(record.outcome, Untracked) else record.outcome
-        if isinstance(known, TrackedRun) and record.last is not None and known.state not in _TERMINAL:
-            tracked, server, namespace = known, record.last.server, record.last.namespace
+        if isinstance(known, TrackedRun) and known.state not in _TERMINAL and known.run_id not in told_by_pods:
+            tracked, namespace = known, record.namespace
+            # What had ended before it was deleted, and could not be written, has not been killed.
+            state = record.wanted if record.wanted in _TERMINAL else KILLED
 
             def call(tracking: Tracking) -> TrackedRun:
-                tracking_calls.abandon(tracking, tracked, KILLED, namespace, abandoned.since)
+                tracking_calls.abandon(tracking, tracked, state, namespace, abandoned.since)
                 return tracked
 
-            errand = Errand("abandon", server, namespace, tracked, call, abandoned.since)
+            errand = Errand("abandon", record.server, namespace, tracked, call, abandoned.since)
             await self._abandon(abandoned, errand, tracked)
-        del self._abandoned[uid]
+        self._abandoned.pop(uid, None)
 
     async def _abandon(self, abandoned: _Abandoned, errand: Errand, tracked: TrackedRun) -> None:
         await self._last_words(abandoned.key, tracked)
@@ -259,3 +283,11 @@ class Tracker:
                 if record.next is not None and record.next.run is not None and record.next.run.run_id == tracked.run_id:
                     record.next = None
                 await asyncio.wait([record.at_work])
+
+
+def _ended_well(pod: Mapping[str, Any]) -> bool:
+    """Whether a command had ended well before its pod was deleted: one that obeys SIGTERM may call that success."""
+    if (pod.get("status") or {}).get("phase") != "Succeeded":
+        return False
+    told, ended = told_to_end(pod), completion(pod)
+    return told is None or ended is None or ended <= told
