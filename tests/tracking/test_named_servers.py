@@ -57,6 +57,8 @@ def test_nothing_is_taken_from_this_machine(proxy, named, experiment, home, monk
     [
         ("http://ada:s3cret@host", "has credentials in it"),
         ("http://", "is none that can be used here"),
+        ("http://host/any/page?", "has a query or a fragment"),
+        ("http://host/any/page#", "has a query or a fragment"),
         ("http://host:port", "malformed"),
         ("http://[::1", "malformed"),
         ("sqlite:///mlflow.db", "is none that can be used here"),

@@ -212,8 +212,8 @@ def _main(
         "env": of_main(run, resolved, tracking, tracked, given=pod.get("env", [])),
         "volumeMounts": [*(place.mount for place in places), *pod.get("volumeMounts", [])],
         "securityContext": _restricted(),
-        # The end of the log of a failing command becomes part of the run's status without any right to read logs. With a
-        # parameter from a Secret it does not: a program that fails may well print what it was called with.
+        # The end of the log of a failing command becomes part of the run's status without any right to read logs. With
+        # a parameter from a Secret it does not: a program that fails may well print what it was called with.
         "terminationMessagePolicy": "File" if resolved.secret_variables else "FallbackToLogsOnError",
     }
     if image == defaults.runner_image:

@@ -120,10 +120,13 @@ def _address(uri: str, host: str | None) -> str:
         has_user, hostname, _ = "@" in parts.netloc, parts.hostname, parts.port
     except ValueError as error:
         raise UsageError(f"The tracking URI is malformed: {error}. Write http://HOST:PORT, for example.") from None
-    if parts.scheme.lower() in {"http", "https"} and hostname and not has_user:
-        return uri
     if has_user:
         raise UsageError("The tracking URI has credentials in it, which are not taken from there.")
+    if "?" in uri or "#" in uri:
+        # What is asked would become a part of the query: any page of any server could be asked for.
+        raise UsageError("The tracking URI has a query or a fragment. Write http(s)://HOST, or http(s)://HOST/PREFIX.")
+    if parts.scheme.lower() in {"http", "https"} and hostname:
+        return uri
     if uri != "databricks":
         raise UsageError(
             f"The tracking URI '{uri}' is none that can be used here: write http(s)://HOST, or `databricks` for the "
