@@ -115,17 +115,15 @@ def packages(cluster: Cluster, root: Path) -> Iterator[Packages]:
 
 
 @dataclass(frozen=True)
-class Tracking:
-    """An MLflow server behind a password. `proxy` can make it fail."""
+class Records:
+    """What an MLflow server has of runs."""
 
     uri: str
     """Where pods find it."""
     server: MlflowServer
-    proxy: GuardedProxy
-    variables: dict[str, str]
 
     def ask(self, method: str, path: str, **values: Any) -> dict[str, Any]:
-        """One request of MLflow's REST API, beside the proxy."""
+        """One request of MLflow's REST API, past any proxy."""
         with requests.Session() as session:
             session.trust_env = False
             address = f"{self.server.uri}/api/2.0/mlflow/{path}"
@@ -161,6 +159,14 @@ class Tracking:
     def tags(self, run_id: str) -> dict[str, str]:
         """An MLflow run's tags."""
         return {each["key"]: each["value"] for each in self.run(run_id)["data"].get("tags", [])}
+
+
+@dataclass(frozen=True)
+class Tracking(Records):
+    """An MLflow server behind a password. `proxy` can make it fail."""
+
+    proxy: GuardedProxy
+    variables: dict[str, str]
 
 
 @contextlib.contextmanager

@@ -117,7 +117,7 @@ def test_a_project_that_needs_everything_runs_to_its_end(
 def recorded(run: dict[str, Any], workspace: Workspace, tracking: Tracking, commit: str) -> None:
     """Hold that MLflow has it all."""
     name = run["metadata"]["name"]
-    wait_until("MLflow has its end", lambda: workspace.run(name)["status"]["mlflow"].get("state") == "FINISHED")
+    wait_until("MLflow has its end", lambda: workspace.run(name)["status"].get("mlflow", {}).get("state") == "FINISHED")
     status = workspace.run(name)["status"]
     assert condition(workspace.run(name), "Tracked")["status"] == "True"
     assert status["mlflow"]["uri"] == tracking.uri
