@@ -354,7 +354,7 @@ class ClusterError(MlpError):
 
 
 class ClusterUnreachable(ClusterError):
-    """The API server did not answer. Trying again later is right."""
+    """The API server did not answer, or not for now. Trying again later is right."""
 
     reason = "ClusterUnreachable"
     exit_code = 75

@@ -94,6 +94,15 @@ def test_a_run_that_is_not_recorded_has_no_artifacts(runs):
     assert "'wine' is recorded in no MLflow run yet" in done.stderr
 
 
+@pytest.mark.parametrize("credentials", [{"MLFLOW_TRACKING_TOKEN": "s3cr3t"}, {"MLFLOW_TRACKING_AUTH": "kubernetes"}])
+def test_credentials_go_nowhere_unasked(runs, recorded, mlflow_server, tmp_path, credentials):
+    done = runs.mlp("cp", f"{recorded}:table.csv", str(tmp_path), **credentials)
+
+    assert done.returncode == 2
+    assert f"say so with --tracking-uri {mlflow_server.uri}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_credentials_go_only_to_the_server_that_the_user_has_named(runs, recorded, mlflow_server, tmp_path):
     """A run may name any server, and whoever may create runs would get everybody's tokens."""
     secret = {"MLFLOW_TRACKING_TOKEN": "s3cr3t", "MLFLOW_TRACKING_URI": "https://mlflow.example.com"}

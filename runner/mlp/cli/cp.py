@@ -85,7 +85,8 @@ def _refuse_strangers(server: str) -> None:
     if not server.startswith(("http://", "https://", "databricks")):
         raise UsageError(f"The run is recorded at {server}, which is no server. Name one with --tracking-uri.")
     own = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/") == server.rstrip("/")
-    if not own and not server.startswith("databricks") and Credentials.ambient(os.environ).headers:
+    given = Credentials.ambient(os.environ).headers or os.environ.get("MLFLOW_TRACKING_AUTH")  # a plugin's: anything
+    if not own and not server.startswith("databricks") and given:
         raise UsageError(
             f"The run is recorded at {server}, and your MLflow credentials are set for another server. If they are for "
             f"this one, say so with --tracking-uri {server}; or name the address at which you reach it."

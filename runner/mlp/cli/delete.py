@@ -11,7 +11,7 @@ from mlp.cli.durations import DURATION
 from mlp.cli.examples import examples
 from mlp.cli.place import place_options
 from mlp.cli.several import for_each
-from mlp.errors import RunNotFound, WaitTimedOut
+from mlp.errors import ClusterError, MlpError, RunNotFound, UsageError, WaitTimedOut
 
 if TYPE_CHECKING:
     from mlp.backends.kubernetes import Cluster
@@ -40,12 +40,16 @@ def command(names: tuple[str, ...], *, place: Place, wait: bool, timeout: float 
             cluster.delete(name, after_dependents=wait)
             click.echo(f'projectrun.mlp.dev "{name}" deleted')
 
+        failed: MlpError | None = None
         try:
             for_each(names, delete, done="deleted")
-        finally:
-            if wait:
-                for name in names:
-                    _wait(cluster, name, timeout)
+        except (ClusterError, UsageError) as error:
+            failed = error  # the others are waited for all the same; not so after Ctrl-C
+        if wait:
+            for name in names:
+                _wait(cluster, name, timeout)
+        if failed is not None:
+            raise failed
 
 
 def _wait(cluster: Cluster, name: str, timeout: float | None) -> None:

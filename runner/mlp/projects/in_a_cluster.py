@@ -72,7 +72,7 @@ def wait_for(run: KubernetesRun) -> KubernetesRun:
     from mlp.backends.kubernetes.outcome import raise_for_command  # noqa: PLC0415
 
     try:
-        *_, ended = run.states()
+        ended = run.last_state()
     except KeyboardInterrupt:
         _log.warning(
             "ProjectRun '%s' in namespace %s goes on. To end it: mlp cancel %s -n %s",

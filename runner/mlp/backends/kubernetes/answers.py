@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mlp.errors import MlpError
 
 __all__ = ["checked", "lines_of", "translated"]
+
+_BUSY: Final = frozenset({429, 500, 502, 503, 504})
+"""What an API server says that restarts, has too much to do or lost its store for a moment; or a balancer for it."""
 
 
 @contextmanager
@@ -56,12 +59,18 @@ def checked(answer: BaseHTTPResponse) -> BaseHTTPResponse:
 
 def lines_of(answer: BaseHTTPResponse) -> Iterator[bytes]:
     """The lines of an answer as they come, without line ends."""
-    rest = b""
+    parts: list[bytes] = []
     try:
         for chunk in checked(answer).stream(amt=None, decode_content=False):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
-        if rest:
+            first, *lines = chunk.split(b"\n")
+            # A progress bar is one line, of hours perhaps: it is not put together anew for each piece.
+            parts.append(first)
+            if lines:
+                yield b"".join(parts)
+                *whole, last = lines
+                yield from whole
+                parts = [last]
+        if rest := b"".join(parts):
             yield rest
     finally:
         answer.close()
@@ -105,7 +114,8 @@ def _error(answer: ApiException, server: str) -> MlpError:
         case 400 | 422:
             return UsageError(_fields(details) or message)
         case _:
-            return ClusterError(f"The cluster answered: {message}")
+            kind = ClusterUnreachable if answer.status in _BUSY else ClusterError
+            return kind(f"The cluster answered: {message}")
 
 
 def _not_found(message: str, details: dict[str, Any]) -> ClusterError:

@@ -7,6 +7,7 @@ takes them along by their owner references, without anything here.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,8 @@ _AT_ONCE: Final = 8
 """Requests at the same time: the driver has its grace period, and may have hundreds of runs."""
 
 _started: list[KubernetesRun] = []
+# In a forked child: the runs are its parent's, and a signal to the child is none of their business.
+os.register_at_fork(after_in_child=_started.clear)
 
 
 def end_with_us(run: KubernetesRun) -> None:

@@ -142,7 +142,9 @@ class _Reading:
                     patience, tail = time.monotonic() + PATIENCE, None
                 except ClusterError:
                     now = time.monotonic()
-                    if now - began > _SILENCE:  # it was being read: the container was silent, or the stream broke
+                    # It was being read: the container was silent, or the stream broke. But on a node that is gone,
+                    # a container goes on for ever as far as anybody knows, also when its run has ended.
+                    if now - began > _SILENCE and not self._is_over():
                         patience = now + PATIENCE
                     if not self._follow or now > patience:
                         raise
@@ -187,6 +189,10 @@ class _Reading:
             return ProjectRun.read(self._cluster.get(self._run))
         except RunNotFound:
             return None
+
+    def _is_over(self) -> bool:
+        state = patiently(self._state)
+        return state is None or state.finished
 
     def _tell(self, state: ProjectRun | None = None) -> None:
         now = time.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from mlp.errors import ClusterError, MlpError, RunNotFound
+from mlp.errors import ClusterError, ClusterUnreachable, MlpError, RunNotFound
 from mlp.resources.names import API_VERSION, KIND
 
 if TYPE_CHECKING:
@@ -39,8 +39,20 @@ def send(cluster: Cluster, submission: Submission, *, dry_run: bool = False) -> 
     Raises:
         UsageError: The server finds something invalid.
         ClusterError: The name is taken, or creating is not allowed. The run is gone again then.
+        ClusterUnreachable: There was no answer. Whether there is a run then, the message says.
     """
-    run = cluster.create(submission.run, dry_run=dry_run)
+    try:
+        run = cluster.create(submission.run, dry_run=dry_run)
+    except ClusterUnreachable as error:
+        # What was not answered may have been done. Who sends it again would have two.
+        metadata = submission.run["metadata"]
+        if dry_run or not _is_there(cluster, metadata):
+            raise
+        name, namespace = metadata["name"], metadata.get("namespace") or cluster.namespace
+        raise ClusterUnreachable(
+            f"{error}\nNevertheless there is a ProjectRun '{name}', perhaps without all that belongs to it. Look at it "
+            f"before you submit it again (mlp describe {name} -n {namespace}), or delete it."
+        ) from None
     with _within(cluster, run["metadata"]["namespace"]):
         try:
             for config_map in submission.config_maps:
@@ -50,6 +62,18 @@ def send(cluster: Cluster, submission: Submission, *, dry_run: bool = False) -> 
                 _undo(cluster, run, error)
             raise
     return run
+
+
+def _is_there(cluster: Cluster, metadata: Mapping[str, Any]) -> bool:
+    """Whether there is a run of that name, whoever has made it."""
+    if "name" not in metadata:
+        return False
+    with _within(cluster, metadata.get("namespace") or cluster.namespace):
+        try:
+            cluster.get(metadata["name"])
+        except ClusterError:
+            return False
+    return True
 
 
 @contextlib.contextmanager

@@ -77,8 +77,17 @@ class KubernetesRun:
         Raises:
             WaitTimedOut: The time is over. The run goes on.
         """
+        return _status(self.last_state(timeout=timeout)) == "FINISHED"
+
+    def last_state(self, *, timeout: float | None = None) -> ProjectRun:
+        """Wait until the run has ended. The ProjectRun as it is then.
+
+        Raises:
+            RunNotFound: It is not there, or was deleted meanwhile.
+            WaitTimedOut: The time is over. The run goes on.
+        """
         # Of a day's states none but the last is kept.
-        return _status(deque(self.states(timeout=timeout), maxlen=1).pop()) == "FINISHED"
+        return deque(self.states(timeout=timeout), maxlen=1).pop()
 
     def get_status(self) -> str:
         """RUNNING, SCHEDULED, FINISHED, FAILED or KILLED."""
