@@ -209,6 +209,18 @@ def test_a_slow_server_is_waited_for_a_few_seconds_and_no_longer():
     assert condition(world) == ("Unknown", "Pending")
 
 
+def test_a_run_that_is_shut_down_while_its_record_begins_leaves_none_that_waits():
+    world = tracked("slow")
+    world.settle()
+    world.change(shutdown="Stop")
+    world.settle(after=5)
+    assert (world.phase, condition(world)) == ("Cancelled", ("Unknown", "Pending"))
+    world.tracking = "up"
+    world.recording = TrackedRun("http://mlflow:5000", "7", "run-7", "SCHEDULED")
+    world.settle()
+    assert (world.told, state_of(world), condition(world)) == (["KILLED"], "KILLED", ("True", "Recorded"))
+
+
 def test_wrong_credentials_end_a_run_before_its_pod():
     world = tracked("denying")
     world.settle()

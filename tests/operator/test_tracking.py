@@ -763,6 +763,15 @@ async def test_a_pod_does_not_wait_for_ever_for_a_server_or_a_secret(nowhere, ex
     assert "its run 0123 in MLflow could not be ended" in caplog.text
 
 
+async def test_a_pod_does_not_wait_for_ever_for_its_turn(server, experiment, monkeypatch, caplog):
+    monkeypatch.setattr(tracking, "_ABANDONED", 0.2)
+    async with at_work(experiment, Secrets(mine={})) as desk:
+        desk.cluster.gate.clear()
+        found = TrackedRun(server.uri, "1", "0123", "RUNNING")
+        await desk.abandon(pod(replace(server, secret="mine"), found))
+    assert "its run 0123 in MLflow could not be ended: that was not done within 0.2 seconds" in caplog.text
+
+
 @pytest.mark.parametrize("said", ["", "{", "[" * 5000, "[]", "{}", '{"uri": 5, "runId": "x"}', '{"uri": "http://a"}'])
 async def test_a_pod_that_says_nothing_of_its_run_may_go(server, experiment, said):
     async with at_work(experiment) as desk:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mlp_operator.runs import status as status_of
 from mlp_operator.runs.actions import Decision, Observed, Rules, Wanted
 from mlp_operator.runs.following import Following, follow, of_pod, reason_tags
-from mlp_operator.runs.recording import TrackingServer, Untracked, server_of, wanted_state
+from mlp_operator.runs.recording import TrackingServer, server_of, wanted_state
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,7 @@ def say(
     if recorded.hold is not None:
         return Decision(again_after=recorded.hold)
     record = recorded.record
-    if record is not None and record.run is None and not isinstance(observed.recording, Untracked):
+    if record is not None and record.run is None and observed.recording is None:
         record = None  # nobody has begun to record it
     wanted = status_of.before_job(
         run.status,

@@ -260,21 +260,29 @@ class Tracker:
         self._abandoned.pop(uid, None)
 
     async def _abandon(self, abandoned: _Abandoned, errand: Errand, tracked: TrackedRun) -> None:
-        await self._last_words(abandoned.key, tracked)
+        try:
+            # A server that hangs keeps others waiting for their turn, too.
+            async with asyncio.timeout(_ABANDONED):
+                await self._last_words(abandoned.key, tracked)
+                trouble = await self._insist(abandoned, errand)
+        except TimeoutError:
+            trouble = f"that was not done within {_ABANDONED:g} seconds"
+        if trouble is not None:
+            logger.warning(
+                "%s/%s: its run %s in MLflow could not be ended: %s", *abandoned.key, tracked.run_id, trouble
+            )
+        abandoned.done = True
+        self._queue.add(abandoned.key)
+
+    async def _insist(self, abandoned: _Abandoned, errand: Errand) -> str | None:
+        """Do an errand, again and again if need be; say why it was given up."""
         failures = 0
         while isinstance(outcome := await self._errands.run(errand, failures=failures), Untracked):
             failures += 1
             if outcome.final or (outcome.retry_at - abandoned.since).total_seconds() > _ABANDONED:
-                logger.warning(
-                    "%s/%s: its run %s in MLflow could not be ended: %s",
-                    *abandoned.key,
-                    tracked.run_id,
-                    outcome.message,
-                )
-                break
+                return outcome.message
             await asyncio.sleep((outcome.retry_at - datetime.now(UTC)).total_seconds())
-        abandoned.done = True
-        self._queue.add(abandoned.key)
+        return None
 
     async def _last_words(self, key: Key, tracked: TrackedRun) -> None:
         """Wait for what is being written about a run, and let nothing else be written."""
