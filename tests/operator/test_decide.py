@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 
 from mlp.resources import ConditionType, ProjectRun
+from mlp.resources.plan import PlannedEnvironment
 from mlp_operator.runs.actions import Decision, Refusal
 from mlp_operator.runs.decide import decide
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
+from mlp_operator.runs.planning import Resolved
 from tests.operator import build
 from tests.operator.build import (
     DISRUPTED,
@@ -22,6 +24,7 @@ from tests.operator.build import (
     ended,
     failed,
     job,
+    plan,
     pod,
     report,
     resolved,
@@ -263,6 +266,29 @@ def test_a_life_with_slow_cloning_costs_one_status_more():
             world.settle(after=waited)
             assert world.reason == "Fetching"
     assert [status["phase"] for status in world.statuses] == ["Preparing", "Preparing", "Running", "Succeeded"]
+
+
+def test_each_stage_that_takes_long_is_told():
+    environment = PlannedEnvironment(kind="python", file="python_env.yaml")
+    world = World.of(outcome=Resolved(replace(plan(credentials=True), environment=environment)))
+
+    def in_container(name, since):
+        found = pod(init=running(since))
+        found["status"]["initContainerStatuses"][0]["name"] = name
+        return [found]
+
+    world.settle(pods=in_container("fetch", 0))
+    world.settle(after=16)
+    assert world.reason == "Fetching"
+    world.settle(pods=in_container("environment", 16), after=1)
+    assert world.reason == "Fetching"
+    waited = world.decide().again_after
+    assert waited == pytest.approx((at(16 + 15) - world.now).total_seconds())
+    world.settle(after=waited)
+    assert world.reason == "BuildingEnvironment"
+    writes = len(world.statuses)
+    world.settle(after=60)
+    assert len(world.statuses) == writes
 
 
 @pytest.mark.parametrize("moment", LIFE)

@@ -172,7 +172,8 @@ def _not_worth_a_write(run: ProjectRun, job: Object, reading: Reading, now: date
     same = known and stored.observed_generation == run.metadata.generation
     if not reading.situation.minor or not same or outcome is None or outcome.reason not in _QUIET:
         return None
-    if reading.situation.reason in _STAGES and outcome.reason not in _STAGES and reading.since is not None:
+    stage = reading.situation.reason in _STAGES and reading.situation.reason != outcome.reason
+    if stage and reading.since is not None:
         left = rules.progress_delay - (now - reading.since).total_seconds()
         return left if left > 0 else None
     return 0.0
