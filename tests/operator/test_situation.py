@@ -376,7 +376,7 @@ def test_attempts_of_earlier_jobs_count(before, count, pods, attempts):
     assert found.attempts == attempts
 
 
-@pytest.mark.parametrize("text", ["", "two", "-1"])
+@pytest.mark.parametrize("text", ["", "two", "-1", "9999999999", "9" * 5000], ids=lambda text: text[:11])
 def test_a_count_that_somebody_has_changed_is_not_believed(text):
     changed = job()
     changed["metadata"]["annotations"][ATTEMPT_ANNOTATION] = text

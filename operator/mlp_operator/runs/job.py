@@ -20,6 +20,8 @@ __all__ = ["ATTEMPT_ANNOTATION", "USER_ERROR_CODES", "PodDefaults", "attempt_of"
 ATTEMPT_ANNOTATION: Final = "mlp.dev/attempts-before"
 """On a Job: how many attempts of the run earlier Jobs, deleted by somebody, have used up."""
 
+_DIGITS: Final = 9
+
 USER_ERROR_CODES: Final = (64, 65, 66, 67, 68, 69)
 """Exit codes of our steps that mean a mistake which another attempt would only repeat (mlp.errors)."""
 
@@ -116,8 +118,8 @@ def plan_of(job: dict[str, Any]) -> str | None:
 def attempt_of(job: dict[str, Any]) -> int:
     """The attempts of the run that were used up before this Job."""
     text = (job["metadata"].get("annotations") or {}).get(ATTEMPT_ANNOTATION, "0")
-    # Anybody who may edit the Job may write anything there.
-    return int(text) if text.isascii() and text.isdigit() else 0
+    # Anybody who may edit the Job may write anything there, also what no status takes.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0
 
 
 def _labels(run: ProjectRun, plan: Plan) -> dict[str, str]:
