@@ -113,7 +113,7 @@ class Archive:
         with self._file.header():
             info = self._tar.next()
         # tar would keep them all, with all that their headers say.
-        self._tar.members.clear()  # type: ignore[attr-defined] -- not in typeshed
+        self._tar.members.clear()  # type: ignore[attr-defined]
         if len(self._tar.pax_headers) > _GLOBAL_FIELDS:
             raise _invalid(f"has a header of more than {_GLOBAL_FIELDS} fields for all members")
         return info
