@@ -138,7 +138,8 @@ def test_a_dry_run_on_the_client_prints_a_name_or_a_sentence():
         ([".", "--bundle-limit", "200Mi"], "The limit for a bundle is between 1 byte and 104.9 MB"),
         ([URI, "--cache-policy", "never"], "no cache policy 'never'. Choose one of: use, refresh, disabled"),
         ([URI, "--active-deadline", "soon"], "'soon' is no time"),
-        (["no/such/place"], "spec.project.uri: the uri must be https://HOST/PATH"),
+        (["no/such/place"], "There is no directory 'no/such/place' on this machine."),
+        ([__file__], "is a file, and what is sent to a cluster is a directory"),
         (["https://ann:hunter2@git.example.org/a"], "name a Secret in spec.project.authSecretRef"),
     ],
 )

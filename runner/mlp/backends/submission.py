@@ -228,10 +228,20 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _git_uri(uri: str) -> str:
     text = uri.strip().strip("'\"").strip()
-    if Path(text.partition("#")[0]).is_dir():
+    place = text.partition("#")[0]
+    if Path(place).is_dir():
         raise UsageError(
             f"'{uri}' is a directory on this machine, which a cluster cannot see. Submit it packed ('mlp submit'), or "
             "push it to a Git repository and submit that one's URI."
+        )
+    if Path(place).is_file():
+        raise UsageError(
+            f"'{place}' is a file, and what is sent to a cluster is a directory. Unpack it, if it is a zip."
+        )
+    if ":" not in place:
+        raise UsageError(
+            f"There is no directory '{place}' on this machine. A project in a Git repository is https://HOST/PATH, "
+            "ssh://USER@HOST/PATH or USER@HOST:PATH."
         )
     return text
 

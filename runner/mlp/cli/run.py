@@ -161,7 +161,6 @@ def _in_a_cluster(request: Request, configuration: Configuration | None) -> None
     from mlp.cli.place import Place  # noqa: PLC0415
     from mlp.errors import RunCancelled, RunError  # noqa: PLC0415
 
-    click.echo(f"projectrun.mlp.dev/{run.name} created", err=True)
     settings = read_configuration(read_backend_config(configuration))
     place = Place(settings.namespace, settings.context, settings.kubeconfig)
     try:

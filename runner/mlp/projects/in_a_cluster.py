@@ -149,6 +149,8 @@ def _submit(request: Request, settings: Settings, cluster: Cluster, driver: Driv
         _log.info("%s", line)
     luggage.stage()
     run = KubernetesRun(cluster, send(cluster, submission)["metadata"]["name"])
+    # At once: whoever loses the cluster, or is interrupted, while waiting can find the run again.
+    _log.info("=== Created ProjectRun '%s' in namespace %s ===", run.name, cluster.namespace)
     if driver is not None:
         end_with_us(run)
     return run
