@@ -97,6 +97,7 @@ def test_archives_of_other_programs_are_unpacked(tmp_path):
         ([("a", of_kind(tarfile.CHRTYPE))], "neither a file"),
         ([("a", link("x" * 5000))], "a link without a target that could be one"),
         ([("./", "x")], "a file without a name"),
+        ([("a/" * 2100 + "x", "x")], "a name of more than 4,096 bytes: 'a/a/"),
     ],
 )
 def test_what_could_do_harm_is_refused_and_nothing_is_left(tmp_path, entries, message):
@@ -208,6 +209,17 @@ def test_headers_that_would_become_large_in_memory_are_refused(tmp_path, before,
         look(content)
     with pytest.raises(SourceInvalid, match=message):
         bring(content, tmp_path)
+
+
+def test_names_that_would_become_many_more_in_memory_are_refused(tmp_path):
+    """A file 2,000 directories deep has four megabytes of names above it, and compresses to nothing."""
+    deep = [(f"{number}/{'a/' * 2000}x", "") for number in range(5)]
+
+    assert len(look(tar(*deep[:1])).paths) == 1
+    with pytest.raises(SourceInvalid, match="has names of more than 16,777,216 bytes in all"):
+        look(tar(*deep))
+    with pytest.raises(SourceInvalid, match="has names of more than 16,777,216 bytes in all"):
+        bring(tar(*deep), tmp_path)
 
 
 def test_the_header_by_which_git_names_a_commit_is_no_harm(tmp_path):

@@ -35,7 +35,10 @@ _LARGEST_HEADER: Final = 1 << 20
 """Bytes before a member, whatever they are: names, attributes, maps of sparse files, or all of it again and again."""
 _GLOBAL_FIELDS: Final = 100
 """How many fields may be about all members. tar copies each for every one of them."""
-_LONGEST_TARGET: Final = 4096
+_LONGEST: Final = 4096
+"""Bytes of a name, and of a link's target: no system opens a longer one."""
+_NAMES: Final = 16 << 20
+"""Bytes of all names and targets, those of the directories above among them: a deep path has many."""
 _DAMAGED: Final = (
     tarfile.TarError,
     gzip.BadGzipFile,
@@ -134,15 +137,21 @@ class Archive:
         """
         members: dict[str, Member] = {}
         directories = {""}
+        names = 0
         for member, _ in self.members():
             path = member if isinstance(member, str) else member.path
-            directories.update(_above(path))
-            if isinstance(member, str):
-                directories.add(path)
-            elif path in members:
-                raise _invalid(f"has two members called {path!r}")
-            else:
+            for directory in (path, *_above(path)) if isinstance(member, str) else _above(path):
+                if directory in directories:
+                    break  # and so are those above it
+                directories.add(directory)
+                names += len(directory)
+            if not isinstance(member, str):
+                if path in members:
+                    raise _invalid(f"has two members called {path!r}")
                 members[path] = member
+                names += len(path) + len(member.target or "")
+            if names > _NAMES:
+                raise _invalid(f"has names of more than {_NAMES:,} bytes in all")
         for path in sorted(directories & members.keys()):
             raise _invalid(f"has both a file and a directory called {path!r}")
         links = {member.path: member.target for member in members.values() if member.target is not None}
@@ -243,6 +252,8 @@ class _Bounded:
 
 
 def _path(name: str) -> str:
+    if len(name) > _LONGEST:
+        raise _invalid(f"has a name of more than {_LONGEST:,} bytes: {name[:60]!r}…")
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise _invalid(f"has a name that leads out of it: {name!r}")
@@ -253,7 +264,7 @@ def _member(path: str, info: tarfile.TarInfo) -> Member:
     if not path:
         raise _invalid("has a file without a name")
     if info.issym():
-        if not info.linkname or len(os.fsencode(info.linkname)) > _LONGEST_TARGET or "\0" in info.linkname:
+        if not info.linkname or len(os.fsencode(info.linkname)) > _LONGEST or "\0" in info.linkname:
             raise _invalid(f"has a link without a target that could be one: {path!r}")
         return Member(path, 0, executable=False, target=info.linkname)
     if not info.isreg() or info.issparse():
