@@ -486,7 +486,7 @@ def test_a_run_that_is_suspended_from_the_start_asks_for_nothing():
     world.change(suspend=False)
     world.settle()
     assert world.jobs_made == 1
-    assert "Suspended" not in world.conditions()
+    assert world.conditions()["Suspended"] == "False"
     assert world.events == ["RunSuspended", "ProjectResolved", "JobCreated", "RunResumed"]
 
 
@@ -818,3 +818,26 @@ def test_a_decision_needs_no_clock_but_the_one_it_is_given():
     early, late = (decide(run, world.observe(), at(seconds), RULES) for seconds in (0, 1000))
     assert early == replace(early, status=None)
     assert late.status.condition(ConditionType.SUCCEEDED).reason == "PendingDeadlineExceeded"
+
+
+def test_the_time_in_which_a_run_is_held_is_not_its_own():
+    world = World.of(suspend=True, pendingDeadlineSeconds=60)
+    world.settle()
+    world.settle(after=7200)
+    world.change(suspend=False)
+    world.settle()
+    assert (world.phase, world.jobs_made) == ("Preparing", 1)
+    assert world.conditions()[ConditionType.SUSPENDED] == "False"
+    decision = world.settle(pods=[pod(conditions=UNSCHEDULABLE)], after=59)
+    assert (world.phase, decision.again_after) == ("Preparing", 1)
+    world.settle(after=1)
+    assert (world.phase, world.reason) == ("Failed", "PendingDeadlineExceeded")
+    assert "60 s after the run's resumption" in world.message
+
+
+def test_a_job_that_nobody_can_read_any_more_does_not_go_on():
+    world = submitted(working())
+    world.job["spec"]["template"]["metadata"]["annotations"] = {}
+    world.settle()
+    assert (world.phase, world.reason) == ("Failed", "JobConflict")
+    assert "deletionTimestamp" in world.job["metadata"]

@@ -202,9 +202,9 @@ def test_a_run_is_not_deleted_by_its_ttl_while_mlflow_is_being_told_its_end():
 def test_a_slow_server_is_waited_for_a_few_seconds_and_no_longer():
     world = tracked("slow")
     decision = world.settle()
-    assert decision.again_after == 5
+    assert decision.again_after == 15
     assert world.jobs_made == 0
-    world.settle(after=5)
+    world.settle(after=15)
     assert world.jobs_made == 1
     assert condition(world) == ("Unknown", "Pending")
 
@@ -273,3 +273,13 @@ def test_another_process_finds_the_run_again_by_asking():
     world.settle(pods=[succeeded(held=True)])
     assert world.told == ["SCHEDULED", "RUNNING", "FINISHED"]
     assert world.now == NOW
+
+
+def test_what_was_begun_at_one_server_ends_there_though_the_operators_own_has_changed():
+    world = tracked()
+    world.settle()
+    world.settle(pods=[working(held=True)])
+    world.body["spec"]["tracking"] = {"uri": "http://elsewhere:5000"}
+    world.settle(pods=[succeeded(held=True)])
+    assert world.acted[-2].server.uri == "http://mlflow:5000"
+    assert world.run.status.mlflow.uri == "http://mlflow:5000"

@@ -124,9 +124,14 @@ LOSSES = {
         {"metadata": {"annotations": {"$patch": "delete"}}},
         ["metadata.annotations[mlp.dev/plan]", "metadata.annotations[mlp.dev/mlflow-run]"],
     ),
+    "an annotation that would be believed": (
+        {"metadata": {"annotations": {"mlp.dev/projectrun": "x"}}},
+        ["metadata.annotations[mlp.dev/projectrun]"],
+    ),
+    "a finalizer of one's own": ({"metadata": {"finalizers": ["example.com/mine"]}}, ["metadata.finalizers"]),
     "the finalizer": (
         {"metadata": {"$deleteFromPrimitiveList/finalizers": ["mlp.dev/tracking"]}},
-        ["metadata.finalizers[mlp.dev/tracking]"],
+        ["metadata.finalizers"],
     ),
     "a container": (init("fetch", **GONE), ["spec.initContainers[fetch]"]),
     "all containers": (

@@ -47,13 +47,16 @@ class Rules:
     Attributes:
         defaults: About every pod.
         progress_delay: Seconds after which a slow stage is worth a write.
-        tracking_patience: Seconds that a run, and the report of its end, may wait for the tracking server.
+        tracking_patience: Seconds that a report of a run may wait for the tracking server.
+        beginning_patience: Seconds that its Job may: longer than the server is asked for. A command that starts without
+            an MLflow run of its own would begin another.
         tracking_limit: Seconds after which nothing is held back for the sake of the tracking server.
     """
 
     defaults: PodDefaults
     progress_delay: float
     tracking_patience: float = 5.0
+    beginning_patience: float = 15.0
     tracking_limit: float = 600.0
 
 

@@ -263,8 +263,7 @@ class RunController:
                     else:
                         await self._delete(PODS, self._pods, pod, grace_seconds=1)
             case SuspendJob() | Requeue():
-                patch = {"spec": {"suspend": action.suspend}} if isinstance(action, SuspendJob) else _in_queue(action)
-                self._jobs.put(await self._cluster.patch(JOBS, namespace, name, patch))
+                self._jobs.put(await self._cluster.patch(JOBS, namespace, name, self._steering(key, action)))
             case BeginTracking() | WriteTracking():
                 self._track(key, run, action)
             case DeleteRun():
@@ -272,6 +271,14 @@ class RunController:
                 if (stored := self._runs.get(key)) is not None and stored["metadata"]["uid"] == run.uid:
                     await self._delete(RUNS, self._runs, stored, propagation="Background")
         return None
+
+    def _steering(self, key: Key, action: SuspendJob | Requeue) -> Object:
+        """The patch of the very Job that was decided about."""
+        job = self._jobs.get(key)
+        metadata: Object = {} if job is None else {"uid": job["metadata"]["uid"]}
+        if isinstance(action, SuspendJob):
+            return {"metadata": metadata, "spec": {"suspend": action.suspend}}
+        return {"metadata": {**metadata, "labels": {names.QUEUE_LABEL: action.queue}}}
 
     def _track(self, key: Key, run: ProjectRun, action: BeginTracking | WriteTracking) -> None:
         now = datetime.now(UTC)
@@ -391,10 +398,6 @@ def _of_earlier_run(pod: Object, body: Object) -> bool:
     if uid is not None:
         return uid != str(body["metadata"]["uid"])
     return bool(pod["metadata"]["creationTimestamp"] < body["metadata"]["creationTimestamp"])
-
-
-def _in_queue(action: Requeue) -> Object:
-    return {"metadata": {"labels": {names.QUEUE_LABEL: action.queue}}}
 
 
 def _owned_by(obj: Object, run: ProjectRun) -> bool:

@@ -27,7 +27,13 @@ def pending_deadline(run: ProjectRun, now: datetime) -> float | None:
     if initialized is not None and initialized.status == "True":
         return None
     limit = run.spec.pending_deadline_seconds
-    return None if limit is None or run.created is None else until(run.created, limit, now)
+    if limit is None or run.created is None:
+        return None
+    # The time in which the user held the run is not its own.
+    held = run.status.condition(ConditionType.SUSPENDED)
+    if held is None:
+        return until(run.created, limit, now)
+    return limit if held.status == "True" else until(held.last_transition_time, limit, now)
 
 
 def too_late(run: ProjectRun) -> Situation:
@@ -35,7 +41,11 @@ def too_late(run: ProjectRun) -> Situation:
     before = run.status.condition(ConditionType.SUCCEEDED)
     last = f" The last that was known: {before.message}" if before is not None and before.message else ""
     text = (
-        f"The command had not started {run.spec.pending_deadline_seconds} s after the run's creation, as "
+        f"The command had not started {run.spec.pending_deadline_seconds} s after the run's {_beginning(run)}, as "
         f"spec.pendingDeadlineSeconds demands.{last}"
     )
     return Situation(Phase.FAILED, Reason.PENDING_DEADLINE_EXCEEDED, text)
+
+
+def _beginning(run: ProjectRun) -> str:
+    return "creation" if run.status.condition(ConditionType.SUSPENDED) is None else "resumption"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mlp.resources import ConditionType, Reason
 from mlp_operator.runs.actions import Action, Decision, DeleteJob, DeleteRun, Observed
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mlp.resources import ProjectRun
 
 __all__ = ["expire"]
+
+_POINTLESS: Final = (Reason.PENDING_DEADLINE_EXCEEDED, Reason.CANCELLED, Reason.JOB_CONFLICT)
 
 
 def expire(run: ProjectRun, observed: Observed, now: datetime) -> Decision:
@@ -31,7 +33,7 @@ def expire(run: ProjectRun, observed: Observed, now: datetime) -> Decision:
     if job is not None and "deletionTimestamp" not in job["metadata"]:
         outcome = run.status.condition(ConditionType.SUCCEEDED)
         keep = None
-        if outcome is not None and outcome.reason in (Reason.PENDING_DEADLINE_EXCEEDED, Reason.CANCELLED):
+        if outcome is not None and outcome.reason in _POINTLESS:
             keep = 0  # its pod still waits for a start that would come too late, or should not
         elif run.spec.retention is not None:
             succeeded = outcome is not None and outcome.status == "True"

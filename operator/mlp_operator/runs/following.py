@@ -14,7 +14,7 @@ from mlp.resources import ConditionType, Phase
 from mlp_operator.runs.actions import BeginTracking, Wanted, WriteTracking
 from mlp_operator.runs.outcome import Working
 from mlp_operator.runs.pods import main_started, told_to_end
-from mlp_operator.runs.recording import TrackedRun, Untracked
+from mlp_operator.runs.recording import TrackedRun, TrackingServer, Untracked
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlp.resources.plan import Plan
     from mlp_operator.runs.actions import Action, Recording
     from mlp_operator.runs.pods import Situation
-    from mlp_operator.runs.recording import TrackingServer
 
 __all__ = [
     "Following",
@@ -120,6 +119,9 @@ def follow(
     if server is None:
         return Following()
     known = known_run(run, recording)
+    if known is not None and known.uri != server.uri:
+        # The operator's own server has changed since; what was begun there is to end there.
+        server = TrackingServer(known.uri, server.secret, own=True)
     if isinstance(recording, Working):
         left = patience - (now - recording.since).total_seconds()
         return Following(Record(known), hold=left if left > 0 else None)

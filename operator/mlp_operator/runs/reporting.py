@@ -62,7 +62,18 @@ def follow_up(
     reading: Reading | None = None,
     image: str | None = None,
 ) -> Following:
-    """What has to happen so that MLflow knows of a situation."""
+    """What has to happen so that MLflow knows of a situation.
+
+    Args:
+        run: The run.
+        situation: What it is in.
+        observed: What is there.
+        now: The present moment.
+        rules: The operator's settings.
+        plan: What runs, where the record may be begun.
+        reading: What Job and pods say.
+        image: The image of main, where its Job is about to be made.
+    """
     pod, ended = (reading.pod, reading.completed) if reading is not None else (None, None)
     return follow(
         run,
@@ -76,7 +87,7 @@ def follow_up(
         ),
         plan=plan,
         now=now,
-        patience=rules.tracking_patience,
+        patience=rules.tracking_patience if image is None else rules.beginning_patience,
         image=image,
     )
 

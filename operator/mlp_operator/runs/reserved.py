@@ -49,9 +49,11 @@ def _of_metadata(ours: _Object, merged: _Object) -> Iterator[str]:
         for key in keys:
             if key in ours[field] and left.get(key) != ours[field][key]:
                 yield f"metadata.{field}[{key}]"
-    for finalizer in ours.get("finalizers", ()):
-        if finalizer not in (merged.get("finalizers") or ()):
-            yield f"metadata.finalizers[{finalizer}]"
+    # Nor added: a pod that cannot go keeps its run from its end, and what our annotations say is believed.
+    if (merged.get("finalizers") or []) != ours.get("finalizers", []):
+        yield "metadata.finalizers"
+    forged = set(merged.get("annotations") or {}) - set(ours["annotations"])
+    yield from (f"metadata.annotations[{key}]" for key in sorted(forged) if key.startswith(f"{names.GROUP}/"))
 
 
 def _of_spec(ours: _Object, merged: _Object) -> Iterator[str]:

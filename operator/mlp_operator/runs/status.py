@@ -274,6 +274,8 @@ def _conditions(
         condition(ConditionType.SUCCEEDED, outcome, reason, message),
         condition(ConditionType.READY, ready, reason, headline),
     ]
+    if situation.phase != Phase.SUSPENDED and status.condition(ConditionType.SUSPENDED) is not None:
+        conditions.append(condition(ConditionType.SUSPENDED, "False", Reason.RESUMED, "The run is not held any more."))
     if situation.phase == Phase.SUSPENDED:
         conditions.append(condition(ConditionType.SUSPENDED, "True", reason, headline))
     elif not situation.finished:

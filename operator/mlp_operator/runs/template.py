@@ -106,7 +106,10 @@ def template(
     seen = _seen_by_main(run, plan, defaults)
     metadata: dict[str, Any] = {
         "labels": labels,
-        "annotations": {**pod.get("annotations", {}), names.PLAN_ANNOTATION: plan.to_json()},
+        "annotations": {
+            **{key: value for key, value in pod.get("annotations", {}).items() if key != names.TRACKING_ANNOTATION},
+            names.PLAN_ANNOTATION: plan.to_json(),
+        },
     }
     if tracked is not None:
         metadata["annotations"][names.TRACKING_ANNOTATION] = annotation_of(tracking, tracked, uid=run.uid)
