@@ -260,7 +260,7 @@ def test_every_reason_is_explained_and_exists():
     of_tracked = {names(row[0])[0] for row in table(PROJECTRUN, "Reason of `Tracked`", "What it means")}
     given = {Reason[name] for name in given_by_the_operator("Reason")} | reasons_of_errors()
     # Of conditions other than Succeeded; the text below the table names them.
-    given -= {Reason.RESOLVED, Reason.ADMITTED, Reason.INITIALIZED}
+    given -= {Reason.RESOLVED, Reason.ADMITTED, Reason.INITIALIZED, Reason.RESUMED}
     assert {*explained, *of_tracked} <= set(Reason)
     assert {*explained, *of_tracked} == given
 

@@ -32,7 +32,7 @@ class ConditionType(StrEnum):
     INITIALIZED = "Initialized"
     """The project, its data and its environment are in place; the command can start."""
     SUSPENDED = "Suspended"
-    """True while the user has suspended the run."""
+    """True while the user has suspended the run, False afterwards. Absent if that never was."""
     TRACKED = "Tracked"
     """Whether the MLflow run says what this one does. Absent without a tracking server."""
 

@@ -222,7 +222,7 @@ class ProjectRunSpec(SpecModel):
     active_deadline_seconds: Seconds | None = None
     """How long the run may be active; no limit if unset. The time starts anew when a suspended run goes on."""
     pending_deadline_seconds: Seconds | None = None
-    """How long after its creation the command must have started; no limit if unset."""
+    """How long after its creation, or after a held run was let go, the command must have started; no limit if unset."""
     ttl_seconds_after_finished: Seconds | None = None
     """Delete the ProjectRun itself this long after its end; it stays if unset. Leave it unset where Git owns the
     object. It can change at any time."""
