@@ -81,6 +81,8 @@ def kubelet(layout: Layout) -> dict[str, Any]:
             "memory.available": "0%",
         },
         "nodeStatusUpdateFrequency": "2s",
+        # A test that kills a container again and again need not wait for minutes.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "2s"},
         "syncFrequency": "10s",
     }
 

@@ -12,11 +12,13 @@ import os
 import random
 import secrets
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from mlp.resources.names import RUN_LABEL
 from tests.cluster import SERVICE_IPS, Missing, OwnCluster
 from tests.e2e.installation import GIT_PORT, REPOSITORY, SYSTEM, condition, outcome, wait_until
 from tests.e2e.killing import Mortal, kill_one, processes_in, program, running_containers
@@ -99,6 +101,7 @@ class Chaos:
         kinds = chance.sample(KINDS, len(KINDS))
         self.kinds = {f"{kind}-{number}": kind for number, kind in enumerate(kinds)}
         self._waiting = list(self.kinds)
+        self._hits = Counter[str]()
 
     def finish(self) -> None:
         """Wait until all servers are there again."""
@@ -175,14 +178,17 @@ class Chaos:
         until = time.monotonic() + 60
         while time.monotonic() < until:
             listed = [
-                (pod["metadata"]["name"], name, container)
+                (pod["metadata"]["labels"][RUN_LABEL], name, container)
                 for pod in self.pods()
                 for name, container in running_containers(pod).items()
                 if (name == "main") == (kind == "running")
             ]
-            for pod, name, container in self.chance.sample(listed, len(listed)):
+            # A Job waits for twice as long after each failure: those that were hit least come first.
+            chosen = sorted(self.chance.sample(listed, len(listed)), key=lambda each: self._hits[each[0]])
+            for run, name, container in chosen:
                 if killed := kill_one(processes_in(container), self.chance):
-                    return f"{killed} in {name} of {pod}"
+                    self._hits[run] += 1
+                    return f"{killed} in {name} of {run}"
             self.start_some()
         return None
 
@@ -241,7 +247,7 @@ def test_whatever_is_killed_every_run_comes_to_its_true_end(
     )
     pods = chaos.pods()
     for name, run in ended.items():
-        own = [pod for pod in pods if pod["metadata"]["labels"]["mlp.dev/projectrun"] == name]
+        own = [pod for pod in pods if pod["metadata"]["labels"][RUN_LABEL] == name]
         own.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
         truthful(workspace, run, chaos.kinds[name], own)
         recorded(records, run)

@@ -120,6 +120,11 @@ class GitServer(ThreadingHTTPServer):
     def wait(self, seconds: float) -> None:
         self._halt.wait(seconds)
 
+    def hold(self) -> None:
+        """Keep every answer from now on, until `halt`."""
+        self._halt.clear()
+        self.behaviour.delay = 3600.0
+
     def halt(self) -> None:
         """Let every delayed answer go at once."""
         self._halt.set()
