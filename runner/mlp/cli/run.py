@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,8 +11,6 @@ from mlp.cli.examples import examples
 from mlp.cli.parameters import parse_docker_arguments, project_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlp.backends.local import Request
     from mlp.projects.choice import Configuration
 
@@ -159,43 +154,17 @@ def _in_a_cluster(request: Request, configuration: Configuration | None) -> None
     from mlp.backends.kubernetes.outcome import raise_for_command  # noqa: PLC0415
     from mlp.cli.following import follow  # noqa: PLC0415
     from mlp.cli.place import Place  # noqa: PLC0415
+    from mlp.cli.signals import as_interrupts  # noqa: PLC0415
     from mlp.errors import RunCancelled, RunError  # noqa: PLC0415
 
     settings = read_configuration(read_backend_config(configuration))
     place = Place(settings.namespace, settings.context, settings.kubeconfig)
     try:
-        with _detaching():
+        with as_interrupts():
             follow(run, place, logs=True)
-    except _Ended as ended:
-        sys.exit(128 + ended.signal)
     except RunCancelled:
         raise
     except RunError:
         # Others say that it failed; here the status is the command's.
         raise_for_command(run.get())
         raise
-
-
-class _Ended(KeyboardInterrupt):
-    """A signal that means the same as Ctrl-C to whoever waits."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.signal = number
-
-
-@contextlib.contextmanager
-def _detaching() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end the waiting as Ctrl-C does, with a word, unless somebody takes them already."""
-    taken = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, _end)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _end(number: int, _frame: object) -> None:
-    raise _Ended(number)

@@ -170,10 +170,12 @@ def _create(
     cluster: Cluster, submissions: Sequence[Submission], output: str | None, *, dry_run: bool, quiet: bool
 ) -> list[Object]:
     from mlp.backends.kubernetes.sending import send  # noqa: PLC0415
+    from mlp.cli.signals import as_interrupts  # noqa: PLC0415
 
     created = []
     for submission in submissions:
-        answer = send(cluster, submission, dry_run=dry_run)
+        with as_interrupts():  # a run without what belongs to it would wait for that for ever
+            answer = send(cluster, submission, dry_run=dry_run)
         created.append(answer)
         if output in {None, "name"}:  # said as soon as it is so: the next one may fail
             _show([answer], output, done="created (server dry run)" if dry_run else "created", quiet=quiet)

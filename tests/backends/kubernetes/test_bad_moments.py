@@ -65,6 +65,7 @@ def answering(directory: Path, *answers: tuple[str, int, object]) -> Iterator[Cl
             assert method == self.command
             content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
