@@ -261,7 +261,7 @@ SECRETS = {
     ),
     "web identity alone": (
         {"data": {}, "needs": {"downloads": downloads("s3://b/k"), "environment": CONDA}},
-        [("prepare", ["clone", "data", "environment"])],
+        [("fetch", ["clone", "data"]), ("environment", ["environment"])],
     ),
 }
 

@@ -94,9 +94,9 @@ def bringing(run: ProjectRun, plan: Plan, tracking: TrackingServer | None) -> tu
         credentials.append(_secret("data", spec.data.secret_ref.name, names.DATA_CREDENTIALS_DIRECTORY))
     # What the tracking server knows may lie in a bucket too.
     if spec.data is not None and any(scheme in (*_S3, *_ON_THE_TRACKING_SERVER) for scheme in schemes):
-        # Worth nothing by itself: a role has to be named too, by spec.data.secretRef or a webhook of the cloud's.
+        # Where a webhook of the cloud's names a role, whoever reads this can take it: no code of packages may.
         token = {"path": posixpath.basename(names.AWS_TOKEN_FILE), "audience": "sts.amazonaws.com"}
-        open_places.append(_tokens("aws", [_token(**token)], posixpath.dirname(names.AWS_TOKEN_FILE)))
+        credentials.append(_tokens("aws", [_token(**token)], posixpath.dirname(names.AWS_TOKEN_FILE)))
     if any(scheme in _ON_THE_TRACKING_SERVER for scheme in schemes) and tracking is not None and tracking.secret:
         # One that the run names has to be there; not every namespace needs to have the operator's default.
         optional = spec.tracking is None or spec.tracking.secret_ref is None
