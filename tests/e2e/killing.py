@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,17 @@ def processes_in(container: str) -> list[int]:
             if container in (process / "cgroup").read_text() and "\nState:\tZ" not in (process / "status").read_text():
                 found.append(int(process.name))
     return sorted(found)
+
+
+def first_process(container: str) -> list[int]:
+    """The process that a container has begun with, and that all others of it end with; empty if it has ended."""
+    found = []
+    for process in processes_in(container):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{process}/status").read_text()
+            if re.search(r"^NSpid:.*\t1$", status, re.MULTILINE):
+                found.append(process)
+    return found
 
 
 def kill_one(processes: list[int], chance: random.Random) -> str | None:

@@ -17,11 +17,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import requests
 
 from mlp.resources.names import RUN_LABEL
 from tests.cluster import SERVICE_IPS, Missing, OwnCluster
 from tests.e2e.installation import GIT_PORT, REPOSITORY, SYSTEM, condition, outcome, wait_until
-from tests.e2e.killing import Mortal, kill_one, processes_in, program, running_containers
+from tests.e2e.killing import Mortal, first_process, kill_one, processes_in, program, running_containers
 from tests.e2e.services import Records
 from tests.servers.mlflow_server import MlflowServer
 
@@ -169,9 +170,7 @@ class Chaos:
     def _kill_operator(self) -> str | None:
         found = json.loads(self.space.cluster.kubectl("-n", SYSTEM, "get", "pods", "-o", "json"))["items"]
         containers = [container for pod in found for container in running_containers(pod).values()]
-        processes = [process for container in containers for process in processes_in(container)]
-        # The first one of a container, and with it all the others.
-        return kill_one(processes[:1], self.chance)
+        return kill_one([process for container in containers for process in first_process(container)], self.chance)
 
     def _hunt(self, kind: str) -> str | None:
         """Kill a process of some init container, or of some main; None if there has been none for long."""
@@ -251,7 +250,8 @@ def test_whatever_is_killed_every_run_comes_to_its_true_end(
         own.sort(key=lambda pod: pod["metadata"]["creationTimestamp"])
         truthful(workspace, run, chaos.kinds[name], own)
         recorded(records, run)
-    assert sorted(workspace.names("jobs")) == sorted({pod["metadata"]["labels"]["job-name"] for pod in pods})
+    made = sorted({pod["metadata"]["labels"]["job-name"] for pod in pods})
+    wait_until("there is a Job for each that was not shut down", lambda: sorted(workspace.names("jobs")) == made)
 
     def held() -> list[str]:
         return [pod["metadata"]["name"] for pod in chaos.pods() if pod["metadata"].get("finalizers")]
@@ -300,7 +300,7 @@ def recorded(records: Records, run: dict[str, Any]) -> None:
     uid, name, state = run["metadata"]["uid"], run["metadata"]["name"], ENDS[run["status"]["phase"]]
 
     def closed() -> bool:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(requests.RequestException):
             return [each["info"]["status"] for each in records.runs(uid)] == [state]
         return False
 

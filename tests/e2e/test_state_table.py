@@ -19,7 +19,7 @@ import yaml
 from mlp.resources import Reason, names
 from tests.cluster import SERVICE_IPS, Missing, OwnCluster
 from tests.e2e.installation import REPOSITORY, condition, outcome, wait_until
-from tests.e2e.killing import kill_one, processes_in, running_containers
+from tests.e2e.killing import first_process, kill_one, running_containers
 from tests.e2e.state_table import OF_DATABRICKS, OF_OTHER_CONDITIONS, RECORDING, ROWS
 from tests.e2e.volumes import claim, writable
 from tests.servers import git_http
@@ -296,7 +296,7 @@ def test_each_stage_of_a_slow_start_is_told(
         # An init container that is killed says nothing of its own.
         pod = json.loads(space.kubectl("get", "pod", space.pod("broken"), "-o", "json"))
         [container] = running_containers(pod).values()
-        assert kill_one(processes_in(container)[:1], random.Random())
+        assert kill_one(first_process(container), random.Random())
         run = await_end(space, "broken")
         assert outcome(run) == ("Failed", "False", Reason.PREPARATION_FAILED)
         assert "exit code 137" in condition(run, "Succeeded")["message"]
