@@ -1,21 +1,24 @@
 """What a Job and its pods say about a run, in the words of the state table. Pure: objects in, a reading out.
 
 Success, and failure where no other attempt follows, are read from the pod, which knows first; the Job's own condition
-comes up to seconds later, because its controller works in batches. What a single pod says is read in pods.py.
+comes up to seconds later, because its controller works in batches. What a single pod says is read in
+pods.py, failures.py and reports.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlp.resources import names
 from mlp.resources.conditions import Phase, Reason
 from mlp_operator.runs import pods as read
+from mlp_operator.runs.failures import Failure, failure_of
 from mlp_operator.runs.hindrances import explain
 from mlp_operator.runs.job import attempt_of
-from mlp_operator.runs.pods import Situation, Step
+from mlp_operator.runs.pods import Situation
+from mlp_operator.runs.reports import Step, steps_in, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "Situation", "Step", "read_job"]
 
 Object = dict[str, Any]
+
+_DOING: Final = {
+    ("clone",): "The project is being fetched.",
+    ("clone", "data"): "The project and its data are being fetched.",
+    ("clone", "environment"): "The project is being fetched and its environment built.",
+    ("clone", "data", "environment"): "The project and its data are being fetched and its environment built.",
+    ("environment",): "The environment is being built, or looked for in the cache.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +88,16 @@ def read_job(job: Object, pods: Sequence[Object], *, backoff_limit: int, planned
         case "Succeeded":
             situation = Situation(Phase.SUCCEEDED, Reason.SUCCEEDED, "The command ended with exit code 0.")
         case "Failed":
-            failure = read.failure_of(pod)
+            failure = failure_of(pod)
             situation = _after_failure(failure, verdict, pod, attempts=attempts, backoff_limit=backoff_limit)
         case "Running":
             situation = Situation(Phase.RUNNING, Reason.RUNNING, "The command runs.")
         case _:
             # What the pod says itself; what its events add is asked for where that is not enough.
-            situation = explain(pod, ()) or read.before_start(pod, planned)
+            situation = explain(pod, ()) or _before_start(pod, planned)
     # A command's end shows some time before the pod's. It is told with the pod's, in one write.
     goes_on = situation.phase == Phase.RUNNING
-    steps = read.steps_of(pod, planned)
+    steps = steps_of(pod, planned)
     return Reading(
         situation,
         attempts=attempts,
@@ -154,7 +165,7 @@ def _deadline_message(message: str) -> str:
 
 
 def _after_failure(
-    failure: read.Failure, verdict: tuple[str, str] | None, pod: Object, *, attempts: int, backoff_limit: int
+    failure: Failure, verdict: tuple[str, str] | None, pod: Object, *, attempts: int, backoff_limit: int
 ) -> Situation:
     """A pod has failed: is that the end?"""
     if verdict is not None and verdict[0] == "DeadlineExceeded":
@@ -167,3 +178,13 @@ def _after_failure(
         text = f"All {attempts} attempts failed. The last: {failure.message}"
         return Situation(Phase.FAILED, Reason.BACKOFF_LIMIT_EXCEEDED, text)
     return Situation(Phase.FAILED, failure.reason, failure.message)
+
+
+def _before_start(pod: Object, planned: Sequence[str]) -> Situation:
+    """How far a pod is whose phase is Pending, and which nothing keeps from its start."""
+    for container in pod["status"].get("initContainerStatuses") or ():
+        if (container.get("state") or {}).get("running") and container["name"] in names.INIT_CONTAINERS:
+            steps = steps_in(container["name"], planned)
+            reason = Reason.BUILDING_ENVIRONMENT if "environment" in steps else Reason.FETCHING
+            return Situation(Phase.PREPARING, reason, _DOING[steps], minor=True)
+    return Situation(Phase.PREPARING, Reason.SUBMITTED, "The pod is being started.", minor=True)
