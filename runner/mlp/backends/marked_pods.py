@@ -56,9 +56,7 @@ class ServiceAccount:
         """
         host, port = variables.get("KUBERNETES_SERVICE_HOST"), variables.get("KUBERNETES_SERVICE_PORT", "443")
         if not host:
-            raise UsageError(
-                "--in-cluster is for pods: KUBERNETES_SERVICE_HOST is not set. See deploy/env-prune.yaml."
-            )
+            raise UsageError("--in-cluster is for pods: KUBERNETES_SERVICE_HOST is not set. See deploy/env-prune.yaml.")
         try:
             namespace, token = (directory.joinpath(name).read_text().strip() for name in ("namespace", "token"))
         except OSError as error:
