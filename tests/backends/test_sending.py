@@ -96,6 +96,17 @@ def test_what_is_sent_is_said_before(wine):
     assert line.endswith(" with changes)")
 
 
+def test_a_parameter_that_looks_misspelt_is_said_before(wine):
+    luggage = Luggage(Request(uri=str(wine), parameters={"dat": "table.csv"}))
+    luggage.new()
+
+    warning, line = luggage.said()
+
+    assert warning.startswith("Warning: Parameter 'dat' is not declared")
+    assert "Did you mean 'data'?" in warning
+    assert line.startswith("Sending 3 files, ")
+
+
 def test_a_project_over_a_config_maps_size_wants_a_store_and_gets_one_by_its_digest(wine):
     (wine / "weights.bin").write_bytes(noise(1_500_000, 1))
 

@@ -99,6 +99,22 @@ async def test_a_config_map_that_comes_after_its_run_is_asked_for_soon_and_again
         assert isinstance(await desk.answer(ask(desk, "a", packed)), Resolved)
 
 
+async def test_a_config_map_that_follows_its_run_at_once_is_no_news(packed, monkeypatch):
+    objects = Objects()
+    looks = []
+
+    async def get(resource, namespace, name):
+        looks.append(name)
+        if len(looks) == 3:
+            objects.config_maps["wine-project"] = {"project.tar.gz": packed.content}
+        return await found(resource, namespace, name)
+
+    found = objects.get
+    monkeypatch.setattr(objects, "get", get)
+    async with at_work(objects) as desk:
+        assert isinstance(await desk.answer(ask(desk, "a", packed)), Resolved)
+
+
 async def test_another_archive_than_the_one_that_was_submitted_is_refused(packed):
     other = hashlib.sha256(b"another").hexdigest()
     async with at_work(in_config_map(packed.content)) as desk:

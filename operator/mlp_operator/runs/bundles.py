@@ -44,6 +44,10 @@ _AT_A_TIME: Final = 2
 """Archives on the disk at the same time, which in a pod is memory."""
 
 
+_FOLLOWS: Final = (0.05, 0.1, 0.2, 0.4)
+"""Seconds between looks for a ConfigMap that is not there: the command that makes runs and ConfigMaps is in between."""
+
+
 class BundleMissing(SourceUnavailable):
     """The ConfigMap is not there yet: `mlp submit` makes it right after its run."""
 
@@ -98,7 +102,7 @@ class Bundles:
         name, namespace = bundle.config_map_name or "", run.metadata.namespace
         missing = f"spec.project.bundle: there is no ConfigMap {name} in namespace {namespace}"
         try:
-            found = await self._cluster.get(CONFIGMAPS, namespace, name)
+            found = await self._following(namespace, name)
         except ApiError as error:
             if error.not_found:
                 raise BundleMissing(
@@ -120,6 +124,17 @@ class Bundles:
         if _of_another_run(found, run) and hashlib.sha256(content).hexdigest() != bundle.sha256:
             raise BundleMissing(f"{missing} for this run yet: the one of that name was made for an earlier run.")
         return content
+
+    async def _following(self, namespace: str, name: str) -> dict[str, Any]:
+        # Waiting here is quicker than being asked again, and no run's status tells of what is no trouble.
+        for pause in _FOLLOWS:
+            try:
+                return await self._cluster.get(CONFIGMAPS, namespace, name)
+            except ApiError as error:
+                if not error.not_found:
+                    raise
+            await asyncio.sleep(pause)
+        return await self._cluster.get(CONFIGMAPS, namespace, name)
 
     # --- stores -------------------------------------------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ class Luggage:
     ) -> None:
         self._along = FilesAlong(files or {})
         self._source: Path | None = None
+        self._warnings: tuple[str, ...] = ()
         self.cargo: Cargo | None = None
         """The packed project, if it is one of this machine."""
         if request.uri is not None and not request.project and is_local(request.uri):
@@ -93,8 +94,9 @@ class Luggage:
         self._request = dataclasses.replace(request, parameters={**request.parameters, **self._along.parameters})
 
     def said(self) -> list[str]:
-        """What and how much is sent, for people."""
-        return [line for line in (self.cargo.said() if self.cargo else "", self._along.said()) if line]
+        """What and how much is sent, for people, and what looks like a slip in the run that was made last."""
+        sent = [line for line in (self.cargo.said() if self.cargo else "", self._along.said()) if line]
+        return [*(f"Warning: {warning}" for warning in self._warnings), *sent]
 
     def stage(self) -> None:
         """Put into a store what goes there."""
@@ -143,7 +145,7 @@ class Luggage:
             request = dataclasses.replace(request, pod={**request.pod, **self._along.pod(names[_FILES])})
         run = made(request)
         if self.cargo is not None and self._source is not None:
-            check_sent(self.cargo, self._source, ProjectRun.parse(run))
+            self._warnings = check_sent(self.cargo, self._source, ProjectRun.parse(run))
         metadata = run["metadata"]
         labels = {RUN_LABEL: metadata["name"]} if metadata.get("name") else {}
         return Submission(

@@ -74,13 +74,16 @@ class _Pod:
             )
 
 
-def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> None:
+def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> tuple[str, ...]:
     """Look for mistakes that the operator, or the command in its pod, would run into.
 
     Args:
         cargo: The packed project.
         source: The directory that was packed.
         run: The run that is asked for.
+
+    Returns:
+        What looks like a slip in the call, and is allowed: a parameter that is declared in almost the same words.
 
     Raises:
         ProjectInvalid: There are some. Each has a line.
@@ -109,7 +112,7 @@ def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> None:
         if not errors:
             errors = [*_leading_out(directory, call, tree, source)]
     if not errors:
-        return
+        return tuple(str(problem) for problem in problems if problem.severity == "warning" and problem.file is None)
     hint = _advice(errors, source, cargo.subdirectory)
     raise ProjectInvalid("\n".join([*errors, *hint]))
 
