@@ -144,6 +144,8 @@ def _advice(server: TrackingServer) -> Advice:
         refused=refused,
         network="network policies, DNS, proxies",
         otherwise="",
+        # What the operator reaches, whoever names the server may not.
+        shown=200 if server.own else 1000,
     )
 
 

@@ -188,8 +188,10 @@ class Connection:
             requests.exceptions.ChunkedEncodingError,
             urllib3.exceptions.HTTPError,
         ) as error:
+            self._go_on()  # how a connection that was cut ends is chance
             raise self._diagnosis.interruption(error) from None
         except (requests.RequestException, OSError) as error:
+            self._go_on()
             raise self._diagnosis.other(error) from None
         raise self._diagnosis.other("it redirects without end")
 

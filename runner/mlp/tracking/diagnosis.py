@@ -23,8 +23,6 @@ __all__ = ["Advice", "Diagnosis"]
 
 BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 TOO_LARGE: Final = 413
-SHOWN: Final = 1000
-"""How many characters of a server's explanation are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,8 @@ class Advice:
         refused: What to look at where credentials are refused; a sentence behind a blank, or nothing.
         network: What the network between may depend on.
         otherwise: What to do without the server; a sentence behind a blank, or nothing.
+        shown: How many characters of a server's explanation are shown. Few to those who may have named a server that
+            they cannot reach themselves.
     """
 
     address: str = "MLFLOW_TRACKING_URI"
@@ -50,6 +50,7 @@ class Advice:
     refused: str = ""
     network: str = "HTTPS_PROXY, NO_PROXY"
     otherwise: str = " MLP_TRACKING=off runs without tracking."
+    shown: int = 1000
 
 
 class Diagnosis:
@@ -132,7 +133,7 @@ class Diagnosis:
             answer = None
         known = isinstance(answer, dict) and "error_code" in answer
         code = answer["error_code"] if known else ""
-        said = self._clean((answer.get("message") or code) if known else response.text.strip())[:SHOWN]
+        said = self._clean((answer.get("message") or code) if known else response.text.strip())[: self._advice.shown]
         status = response.status_code
         if status == 403 and "Invalid Host header" in said:  # noqa: PLR2004 -- as in the line below
             return TrackingDenied(
