@@ -125,3 +125,16 @@ def test_the_server_can_be_named_as_it_is_reached_from_here(runs, run_id, mlflow
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "table.csv").read_text() == "1,2"
+
+
+def test_a_server_that_is_not_reached_from_here_is_told_with_the_way_out(runs, run_id, tmp_path):
+    runs.create("wine")
+    record = {"runId": run_id, "experimentId": "0", "uri": "http://127.0.0.1:1"}
+    runs.report("wine", phase="Succeeded", succeeded="True", reason="Succeeded", mlflow=record)
+
+    done = runs.mlp("cp", "wine:table.csv", str(tmp_path))
+
+    assert done.returncode == 1
+    assert "http://127.0.0.1:1 is where pods reach the server" in done.stderr
+    assert "--tracking-uri" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -154,6 +154,15 @@ def test_a_run_that_no_operator_has_seen_is_shown_as_that(runs):
     assert "  alpha = '0.5'\n" in shown
 
 
+def test_a_run_of_a_directory_is_shown_without_a_version(runs):
+    runs.create("wine", project={"bundle": {"configMapName": "wine-project", "sha256": "0" * 64}})
+
+    shown = runs.mlp("get", "wine").stdout
+
+    assert "Project:      a bundle\n" in shown
+    assert "Version" not in shown
+
+
 def test_a_run_is_printed_for_programs(runs):
     runs.create("wine")
 

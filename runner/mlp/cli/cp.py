@@ -13,7 +13,7 @@ import click
 from mlp.cli.candidates import directories, runs_of_artifacts
 from mlp.cli.examples import examples
 from mlp.cli.place import place_options
-from mlp.errors import ClusterError, UsageError
+from mlp.errors import ClusterError, DataInvalid, DataUnavailable, UsageError
 
 if TYPE_CHECKING:
     from mlp.cli.place import Place
@@ -56,7 +56,13 @@ def command(source: str, destination: str, *, place: Place, force: bool, trackin
     if target.is_dir():
         target /= inside.name or name
     _refuse_present(target, force=force)
-    _copy(f"runs:/{run_id}/{inside if inside.name else ''}", target, server)
+    try:
+        _copy(f"runs:/{run_id}/{inside if inside.name else ''}", target, server)
+    except (DataInvalid, DataUnavailable) as error:
+        if tracking_uri is not None:
+            raise
+        elsewhere = f"{server} is where pods reach the server; name the address at which you do with --tracking-uri."
+        raise type(error)(f"{error} {elsewhere}") from None
     click.echo(f"Copied {_amount(target)} to {target}")
 
 

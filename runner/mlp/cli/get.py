@@ -58,7 +58,8 @@ def _lines(run: ProjectRun) -> Iterator[tuple[str, str]]:
         if succeeded.message:
             yield "Message", succeeded.message.replace("\n", "\n" + " " * 14)
     yield "Project", project.uri or "a bundle"
-    yield "Version", project.version or "the repository's default branch"
+    if project.uri:
+        yield "Version", project.version or "the repository's default branch"
     if status.source and status.source.commit:
         yield "Commit", status.source.commit
     yield "Entry point", project.entry_point
