@@ -252,38 +252,26 @@ class Workspace:
         return self.kubectl("get", kind, "-o", "jsonpath={.items[*].metadata.name}").split()
 
     def finish(self, name: str, *, seconds: float = 90.0) -> dict[str, Any]:
-        """Wait until a run has ended."""
-        phases: list[str] = []
+        """Wait until a run has ended; the run."""
+        return self._wait(name, "jsonpath={.status.completionTime}", seconds)
 
-        def ended() -> dict[str, Any] | None:
-            run = self.run(name)
-            phase = run.get("status", {}).get("phase", "")
-            if not phases or phases[-1] != phase:
-                phases.append(phase)
-            return run if phase in ("Succeeded", "Failed", "Cancelled") else None
-
-        run: dict[str, Any] = wait_until(f"{name} ends ({phases})", ended, seconds=seconds)
-        return run
-
-    def await_condition(self, name: str, kind: str, *reasons: str, seconds: float = 60.0) -> dict[str, Any]:
-        """Wait until a condition of a run has one of these reasons; the run."""
-
-        def told() -> dict[str, Any] | None:
-            run = self.run(name)
-            return run if condition(run, kind).get("reason") in reasons else None
-
-        run: dict[str, Any] = wait_until(f"{name} tells {kind} {reasons}", told, seconds=seconds)
-        return run
+    def await_condition(self, name: str, kind: str, reason: str, *, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait until a condition of a run has this reason; the run."""
+        wanted = f'jsonpath={{.status.conditions[?(@.type=="{kind}")].reason}}={reason}'
+        return self._wait(name, wanted, seconds)
 
     def await_phase(self, name: str, phase: str, *, seconds: float = 90.0) -> dict[str, Any]:
         """Wait until a run is in a phase; the run."""
+        return self._wait(name, f"jsonpath={{.status.phase}}={phase}", seconds)
 
-        def there() -> dict[str, Any] | None:
-            run = self.run(name)
-            return run if run["status"].get("phase") == phase else None
-
-        run: dict[str, Any] = wait_until(f"{name} is {phase}", there, seconds=seconds)
-        return run
+    def _wait(self, name: str, wanted: str, seconds: float) -> dict[str, Any]:
+        """Wait as its users do."""
+        arguments = ("wait", f"--for={wanted}", f"projectrun/{name}", f"--timeout={seconds:g}s")
+        try:
+            self.kubectl(*arguments, timeout=seconds + 60)
+        except ClusterError as error:
+            raise AssertionError(f"{error}: {json.dumps(self.run(name).get('status'))}") from error
+        return self.run(name)
 
     def patch(self, name: str, **spec: Any) -> None:
         """Change fields of a run's spec."""

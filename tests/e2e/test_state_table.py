@@ -119,23 +119,9 @@ def test_the_test_of_a_row_is_there_and_looks_for_it(reason: str) -> None:
 # --- what its rows have in common -----------------------------------------------------------------------------------
 
 
-def await_reason(space: Workspace, name: str, reason: Reason, *, seconds: int = 150) -> dict[str, Any]:
+def await_reason(space: Workspace, name: str, reason: Reason) -> dict[str, Any]:
     """`kubectl wait` for a reason of the condition Succeeded; the run."""
-    wanted = f'--for=jsonpath={{.status.conditions[?(@.type=="Succeeded")].reason}}={reason}'
-    return _await(space, name, wanted, seconds)
-
-
-def await_end(space: Workspace, name: str, *, seconds: int = 240) -> dict[str, Any]:
-    """`kubectl wait` for a run that has failed or was ended; the run."""
-    return _await(space, name, "--for=condition=Succeeded=False", seconds)
-
-
-def _await(space: Workspace, name: str, wanted: str, seconds: int) -> dict[str, Any]:
-    try:
-        space.kubectl("wait", wanted, f"projectrun/{name}", f"--timeout={seconds}s", timeout=seconds + 60)
-    except Exception as error:
-        raise AssertionError(f"{error}: {json.dumps(space.run(name)['status'])}") from error
-    return space.run(name)
+    return space.await_condition(name, "Succeeded", reason, seconds=150)
 
 
 def await_event(space: Workspace, name: str, *reasons: str) -> None:
@@ -211,7 +197,7 @@ def test_further_mistakes_are_told_before_any_job_exists(recorded: Workspace, tr
     space.apply(kept, *mistaken.values())
     for reason, each in mistaken.items():
         name = each["metadata"]["name"]
-        run = await_end(space, name)
+        run = space.finish(name)
         assert outcome(run) == ("Failed", "False", reason), run["status"]
         assert condition(run, "Stalled")["reason"] == reason
         await_event(space, name, "RunFailed")
@@ -228,7 +214,7 @@ def test_a_server_that_cannot_be_reached_is_waited_for(recorded: Workspace, trac
     assert outcome(run)[:2] == ("Resolving", "Unknown")
     assert condition(run, "Reconciling")["status"] == "True"
     space.patch("waits", shutdown="Stop")
-    run = await_end(space, "waits")
+    run = space.finish("waits")
     assert outcome(run) == ("Cancelled", "False", "Cancelled")
     await_event(space, "waits", "RunCancelled")
     assert space.names("jobs") == []
@@ -297,7 +283,7 @@ def test_each_stage_of_a_slow_start_is_told(
         pod = json.loads(space.kubectl("get", "pod", space.pod("broken"), "-o", "json"))
         [container] = running_containers(pod).values()
         assert kill_one(first_process(container), random.Random())
-        run = await_end(space, "broken")
+        run = space.finish("broken")
         assert outcome(run) == ("Failed", "False", Reason.PREPARATION_FAILED)
         assert "exit code 137" in condition(run, "Succeeded")["message"]
         await_event(space, "broken", "RunFailed")
@@ -372,7 +358,7 @@ class Flow:
         self.space.apply(self.space.manifest(self.name, "ends.git", entry_point=entry_point, **spec))
 
     def _fails(self, reason: Reason, event: str = "RunFailed") -> str:
-        run = await_end(self.space, self.name)
+        run = self.space.finish(self.name, seconds=240)
         assert outcome(run) == ("Failed", "False", reason), run["status"]
         assert condition(run, "Stalled")["status"] == "True"
         await_event(self.space, self.name, event)
