@@ -53,12 +53,15 @@ def follow(run: KubernetesRun, place: Place, *, timeout: float | None = None, lo
 
 def _report(run: KubernetesRun, timeout: float | None) -> ProjectRun:
     """Print each state that is new, until the last."""
-    said = ""
+    said = unrecorded = ""
     asked_for_operator = False
     for state in run.states(timeout=timeout):
         if (line := described(state)) != said:
             click.echo(line, err=True)
             said = line
+        if (line := _unrecorded(state)) and line != unrecorded:
+            click.echo(line, err=True)
+            unrecorded = line
         if not asked_for_operator and _is_unseen(state):
             click.echo(
                 f"No operator has looked at '{state.name}' yet. Is mlp's operator running in this cluster, "
@@ -79,6 +82,15 @@ def described(run: ProjectRun) -> str:
     # What a failed run has to say is the error's to say, at the end.
     message = f": {succeeded.message}" if succeeded.message and succeeded.status == "Unknown" else ""
     return f"{run.name}: {phase}{reason}{message}"
+
+
+def _unrecorded(run: ProjectRun) -> str:
+    """That MLflow does not know of the run, which its status alone does not show; nothing where it does."""
+    tracked = run.status.condition(ConditionType.TRACKED)
+    # What ended a run before its pod is the error's to say.
+    if tracked is None or tracked.status != "False" or run.finished:
+        return ""
+    return f"{run.name}: not recorded in MLflow: {tracked.message}"
 
 
 def _is_unseen(run: ProjectRun) -> bool:
