@@ -29,8 +29,6 @@ entry_points:
     parameters:
       code: int
     command: "echo about to leave && exit {code}"
-  eat:
-    command: "python -c 'b = [bytearray(1 << 24) for _ in range(64)]'"
   sleep:
     parameters:
       seconds: {type: float, default: 300}

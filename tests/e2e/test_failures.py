@@ -91,23 +91,6 @@ def test_the_commands_exit_code_and_last_lines_are_told(workspace: Workspace) ->
     ]
 
 
-def test_a_failing_command_is_tried_again_as_often_as_allowed(workspace: Workspace) -> None:
-    manifest = workspace.manifest("again", "probe.git", entry_point="exit", parameters={"code": "1"}, backoffLimit=1)
-    workspace.apply(manifest)
-    run = workspace.finish("again")
-    assert outcome(run) == ("Failed", "False", "BackoffLimitExceeded")
-    assert run["status"]["attempts"] == 2
-    assert "RunRetrying" in workspace.events("again")
-
-
-def test_running_out_of_memory_is_told(workspace: Workspace) -> None:
-    backend = {"type": "Kubernetes", "kubernetes": {"resources": {"limits": {"memory": "64Mi"}}}}
-    workspace.apply(workspace.manifest("eater", "probe.git", entry_point="eat", backend=backend))
-    run = workspace.finish("eater")
-    assert outcome(run) == ("Failed", "False", "OOMKilled")
-    assert "limits.memory" in condition(run, "Succeeded")["message"]
-
-
 def test_an_image_that_cannot_be_pulled_is_told_and_waited_for(workspace: Workspace) -> None:
     environment = {"manager": "Image", "image": "mlp.test/no-such-image:1"}
     workspace.apply(workspace.manifest("pull", "probe.git", environment=environment, pendingDeadlineSeconds=20))
@@ -127,20 +110,6 @@ def test_an_image_that_cannot_be_pulled_is_told_and_waited_for(workspace: Worksp
     wait_until("its pod is gone", lambda: workspace.names("pods") == [], seconds=40)
 
 
-def test_a_pod_that_fits_no_node_is_told(workspace: Workspace) -> None:
-    backend = {"type": "Kubernetes", "kubernetes": {"nodeSelector": {"no-such": "node"}}}
-    workspace.apply(workspace.manifest("nowhere", "probe.git", backend=backend))
-    run = wait_until(
-        "it says so",
-        lambda: (
-            condition(workspace.run("nowhere"), "Succeeded").get("reason") == "Unschedulable"
-            and workspace.run("nowhere")
-        ),
-    )
-    assert run["status"]["phase"] == "Preparing"
-    assert "node" in condition(run, "Succeeded")["message"]
-
-
 def test_a_pod_that_the_cluster_refuses_is_told(workspace: Workspace) -> None:
     context = {"runAsUser": 0, "runAsNonRoot": False}
     backend = {"type": "Kubernetes", "kubernetes": {"securityContext": context}}
@@ -155,16 +124,6 @@ def test_a_pod_that_the_cluster_refuses_is_told(workspace: Workspace) -> None:
     assert condition(run, "Reconciling")["status"] == "True"
     run = workspace.finish("rooted", seconds=40)
     assert outcome(run) == ("Failed", "False", "PendingDeadlineExceeded")
-
-
-def test_a_job_that_somebody_deletes_is_told(workspace: Workspace) -> None:
-    workspace.apply(workspace.manifest("victim", "probe.git", entry_point="sleep"))
-    wait_until("it runs", lambda: workspace.run("victim")["status"]["phase"] == "Running")
-    workspace.kubectl("delete", "job", "victim")
-    run = workspace.finish("victim")
-    assert outcome(run) == ("Failed", "False", "JobDeleted")
-    assert "spec.backoffLimit" in condition(run, "Succeeded")["message"]
-    assert "JobDeleted" in workspace.events("victim")
 
 
 def test_a_deleted_job_is_made_again_while_attempts_are_left(workspace: Workspace) -> None:
@@ -225,13 +184,6 @@ def test_a_run_that_is_shut_down_is_cancelled_when_no_pod_is_left(workspace: Wor
     assert workspace.names("pods") == []
     assert time.monotonic() - started < 20
     assert "RunCancelled" in workspace.events("ended")
-
-
-def test_a_run_over_its_deadline_is_ended(workspace: Workspace) -> None:
-    workspace.apply(workspace.manifest("late", "probe.git", entry_point="sleep", activeDeadlineSeconds=5))
-    run = workspace.finish("late")
-    assert outcome(run) == ("Failed", "False", "DeadlineExceeded")
-    assert "activeDeadlineSeconds" in condition(run, "Succeeded")["message"]
 
 
 def test_a_foreign_job_of_the_runs_name_is_left_alone(workspace: Workspace) -> None:

@@ -372,7 +372,7 @@ class Flow:
 
     def runs_out_of_memory(self) -> None:
         self._begin("eat", kubernetes={"resources": {"limits": {"memory": "64Mi"}}})
-        self._fails(Reason.OOM_KILLED)
+        assert "limits.memory" in self._fails(Reason.OOM_KILLED)
 
     def fills_the_disk(self) -> None:
         # kubelet looks every ten seconds.
@@ -381,7 +381,7 @@ class Flow:
 
     def takes_too_long(self) -> None:
         self._begin("sleep", activeDeadlineSeconds=10, kubernetes={"terminationGracePeriodSeconds": 5})
-        self._fails(Reason.DEADLINE_EXCEEDED, "DeadlineExceeded")
+        assert "activeDeadlineSeconds" in self._fails(Reason.DEADLINE_EXCEEDED, "DeadlineExceeded")
 
     def never_starts(self) -> None:
         self._begin("main", pendingDeadlineSeconds=30, kubernetes={"nodeSelector": {"no-such": "node"}})
@@ -393,12 +393,13 @@ class Flow:
         self._is(Reason.RETRYING, "Pending", "SCHEDULED")
         self._fails(Reason.BACKOFF_LIMIT_EXCEEDED)
         await_event(self.space, self.name, "RunRetrying", "RunFailed")
+        assert self.space.run(self.name)["status"]["attempts"] == 2
 
     def loses_its_job(self) -> None:
         self._begin("sleep", kubernetes={"terminationGracePeriodSeconds": 5})
         self._is(Reason.RUNNING, "Running", "RUNNING")
         self.space.kubectl("delete", "job", self.name)
-        self._fails(Reason.JOB_DELETED)
+        assert "spec.backoffLimit" in self._fails(Reason.JOB_DELETED)
         await_event(self.space, self.name, "JobDeleted")
 
     def loses_its_node(self, node: str) -> None:
