@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,13 @@ pytest_plugins = [
     "tests.servers.mlflow_server",
     "tests.servers.seaweedfs",
 ]
+
+
+def pytest_configure() -> None:
+    """Let signals reach the programs that tests start: nohup and a shell's & have them ignored, and that is inherited."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
