@@ -26,7 +26,7 @@ pytest_plugins = [
 
 
 def pytest_configure() -> None:
-    """Let signals reach the programs that tests start: nohup and a shell's & have them ignored, and that is inherited."""
+    """Let signals reach the programs that tests start: nohup and a shell's & have them ignored, for children too."""
     for number in (signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
