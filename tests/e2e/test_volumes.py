@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from tests.e2e.installation import condition, outcome
+from tests.e2e.installation import REPOSITORY, condition, outcome
 from tests.e2e.services import TOOL
 from tests.e2e.volumes import GROUP, claim, writable
+from tests.images import RUNNER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +31,34 @@ conda_env: conda.yaml
 entry_points:
   main:
     command: "tool; touch /mlp/envs/x || echo refused"
+  stay:
+    command: "tool && exec sleep 300"
 """,
         "conda.yaml": f"channels: ['{packages.channel}', nodefaults]\ndependencies: [tool]\n",
     }
     workspace.host.publish("tool.git", files)
     return "tool.git"
+
+
+def pruning(space: Workspace, claim_name: str) -> list[dict[str, Any]]:
+    """What deploy/env-prune.yaml says, for the tests' image and a claim, and without waiting for two weeks."""
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all((REPOSITORY / "deploy/env-prune.yaml").read_text()))
+    for document in documents:
+        document["metadata"]["namespace"] = space.namespace
+    pod = documents[-1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    container["image"] = RUNNER.name
+    container["command"][-1] = "0s"
+    (volume,) = [each for each in pod["volumes"] if "persistentVolumeClaim" in each]
+    volume["persistentVolumeClaim"]["claimName"] = claim_name
+    return documents
+
+
+def prune(space: Workspace, name: str) -> str:
+    """Run the CronJob's Job now; what it has said."""
+    space.kubectl("create", "job", name, "--from=cronjob/mlp-env-prune")
+    space.kubectl("wait", "--for=condition=Complete", f"job/{name}", "--timeout=120s")
+    return space.kubectl("logs", f"job/{name}")
 
 
 def manifest(space: Workspace, name: str, project: str, claim_name: str, **spec: Any) -> dict[str, Any]:
@@ -65,6 +90,24 @@ def test_runs_that_start_at_once_on_a_cold_cache_build_once(
         assert "Built " in space.said("alone", "environment")
         [kept] = [path for path in (tmp_path / "envs").iterdir() if not path.name.startswith(".")]
         assert (kept / "bin/tool").exists()
+
+
+def test_pruning_a_claim_leaves_what_an_unfinished_run_uses(workspace: Workspace, project: str, tmp_path: Path) -> None:
+    space, directory = workspace, tmp_path / "envs"
+
+    def kept() -> list[Path]:
+        return [path for path in directory.iterdir() if not path.name.startswith(".") and path.is_dir()]
+
+    with claim(space, "envs", writable(directory)):
+        space.apply(manifest(space, "user", project, "envs", entry_point="stay"))
+        space.await_phase("user", "Running")
+        space.apply(*pruning(space, "envs"))
+        said = prune(space, "first")
+        assert len(kept()) == 1, said
+        space.patch("user", shutdown="Terminate")
+        space.finish("user")
+        said = prune(space, "second")
+        assert kept() == [], said
 
 
 def test_a_claim_that_cannot_be_used_is_told(workspace: Workspace, project: str, tmp_path: Path) -> None:
