@@ -17,6 +17,7 @@ _RUNS: Final = "cli/test_runs_in_a_cluster.py"
 _SUBMIT: Final = "cli/test_submit.py"
 _LIFE: Final = "e2e/test_life_of_a_run.py"
 _FAILURES: Final = "e2e/test_failures.py"
+_STATES: Final = "e2e/test_state_table.py"
 _MISSION: Final = "e2e/test_mission.py"
 _PARAMETERS: Final = "e2e/test_parameters_in_cluster.py"
 _QUEUE: Final = "e2e/test_queue.py"
@@ -169,9 +170,9 @@ CLUSTER: Final = Table(
                 *held(
                     _FAILURES,
                     "test_an_image_that_cannot_be_pulled_is_told_and_waited_for",
-                    "test_a_pod_that_fits_no_node_is_told",
                     "test_a_pod_that_the_cluster_refuses_is_told",
                 ),
+                *held(_STATES, "test_each_end_is_told_and_recorded"),
                 *held("operator/test_decide.py", "test_the_pending_deadline_counts_from_creation_and_is_waited_for"),
             ),
         ),
@@ -193,11 +194,8 @@ CLUSTER: Final = Table(
             "Told, and made again as long as attempts are left; one that was suspended goes on",
             Verdict.FIXED,
             (
-                *held(
-                    _FAILURES,
-                    "test_a_job_that_somebody_deletes_is_told",
-                    "test_a_deleted_job_is_made_again_while_attempts_are_left",
-                ),
+                *held(_STATES, "test_each_end_is_told_and_recorded"),
+                *held(_FAILURES, "test_a_deleted_job_is_made_again_while_attempts_are_left"),
                 *held("operator/test_decide.py", "test_a_job_that_another_suspended_is_let_go_on"),
             ),
         ),
@@ -239,12 +237,7 @@ CLUSTER: Final = Table(
             "not counted, mistakes are not repeated",
             Verdict.FIXED,
             (
-                *held(
-                    _FAILURES,
-                    "test_a_failing_command_is_tried_again_as_often_as_allowed",
-                    "test_a_run_over_its_deadline_is_ended",
-                    "test_running_out_of_memory_is_told",
-                ),
+                *held(_STATES, "test_each_end_is_told_and_recorded"),
                 *held("operator/test_situation.py", "test_a_disruption_does_not_count_as_an_attempt"),
                 *held(_JOB, "test_every_field_for_kubernetes_has_its_place_here"),
             ),
