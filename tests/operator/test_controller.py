@@ -98,6 +98,12 @@ class Operator:
             rules=RULES,
         )
 
+    def tell(self, tracker):
+        """Have another tracker told from now on."""
+        for part in (self.controller, self.controller._observer, self.controller._actor):
+            part._tracker = tracker
+        return tracker
+
     def another(self):
         return Operator(self.server, self.cluster)
 
@@ -268,7 +274,7 @@ async def test_a_ttl_that_is_over_does_not_delete_a_newer_run_of_the_name(operat
         operator.pods.discard(held)
         operator.runs.put(operator.server.store(RUN, newer))
 
-    monkeypatch.setattr(operator.controller, "_release", meanwhile)
+    monkeypatch.setattr(operator.controller._actor, "release", meanwhile)
     await operator.look(held)
     assert operator.server.objects[RUN]["metadata"]["uid"] == "another"
 
@@ -287,7 +293,7 @@ def spoken_for(pod, run="run-uid", **parts):
 )
 async def test_a_pods_word_tells_the_run_that_it_was_made_for(operator, run, created, earlier):
     """The run is of 11:59:50."""
-    operator.controller._tracker = told = Told()
+    told = operator.tell(Told())
     gone = spoken_for(pod("Failed", held=True), run, creationTimestamp=created)
     gone = operator.server.store(f"/api/v1/namespaces/team-a/pods/{gone['metadata']['name']}", gone)
     await operator.look(deepcopy(gone))
@@ -295,7 +301,7 @@ async def test_a_pods_word_tells_the_run_that_it_was_made_for(operator, run, cre
 
 
 async def test_what_a_deleted_run_has_left_in_mlflow_is_ended_though_another_has_its_name(operator):
-    operator.controller._tracker = told = Told()
+    told = operator.tell(Told())
     await operator.look(spoken_for(pod("Running", held=True)))
     assert told.left == []
     newer = run_body(metadata={"uid": "another", "resourceVersion": "90000"})
@@ -310,7 +316,7 @@ async def test_a_process_knows_what_the_one_before_has_begun_in_mlflow(operator)
     body = operator.server.objects[RUN]
     body["spec"] |= {"suspend": True, "tracking": {"uri": "http://mlflow"}}
     body["status"]["mlflow"] = recorded
-    operator.controller._tracker = told = Told()
+    told = operator.tell(Told())
     await operator.look()
     assert told.known == {"run-uid": TrackedRun("http://mlflow", "7", "0123", "SCHEDULED")}
     del operator.server.objects[RUN]
@@ -391,7 +397,7 @@ async def test_pods_of_a_run_that_cannot_be_read_do_not_hold_its_deletion_up(ope
     body = odd()
     body["metadata"] |= {"deletionTimestamp": "2026-03-01T12:01:00Z", "finalizers": ["foregroundDeletion"]}
     operator.server.store(RUN, body)
-    operator.controller._tracker = told = Told()
+    told = operator.tell(Told())
     await operator.look(held)
     await operator.look()
     assert told.abandoned == {held["metadata"]["uid"]}
