@@ -34,6 +34,11 @@
     │   │   ├── TrackingNotFound       no such experiment or run
     │   │   ├── TrackingDenied         credentials are wanted, or not enough
     │   │   └── TrackingUnavailable    temporary: the network, or the server
+    │   ├── WorkspaceError             a Databricks workspace did not do what it was asked
+    │   │   ├── WorkspaceDenied        credentials are wanted, or not enough
+    │   │   ├── WorkspaceRefused       the request is wrong: a cluster, a library, a path
+    │   │   ├── WorkspaceNotFound      no such run, file or cluster
+    │   │   └── WorkspaceUnavailable   temporary: the network, a limit of requests, or the workspace
     │   └── RunError                   a run ended otherwise than well
     │       ├── RunFailed              the project's own command ended with another code than 0
     │       ├── RunCancelled
@@ -93,6 +98,11 @@ __all__ = [
     "VolumeNotWritable",
     "VolumeWithoutLocks",
     "WaitTimedOut",
+    "WorkspaceDenied",
+    "WorkspaceError",
+    "WorkspaceNotFound",
+    "WorkspaceRefused",
+    "WorkspaceUnavailable",
 ]
 
 
@@ -344,6 +354,50 @@ class TrackingUnavailable(TrackingError):
     reason = "TrackingUnavailable"
     exit_code = 75
     temporary = True
+
+
+class WorkspaceError(ExecutionException):
+    """A Databricks workspace did not do what it was asked, and nobody knows better why."""
+
+    reason = "WorkspaceError"
+    exit_code = 69
+
+
+class WorkspaceDenied(WorkspaceError):
+    """The workspace wants credentials, or those that it got do not allow this."""
+
+    reason = "WorkspaceDenied"
+    exit_code = 67
+
+
+class WorkspaceRefused(WorkspaceError):
+    """The workspace does not take what was asked: a cluster, a library or a path that is none."""
+
+    reason = "WorkspaceRefused"
+    exit_code = 64
+
+
+class WorkspaceNotFound(WorkspaceError):
+    """There is no such thing in the workspace: a run, whose history may have expired, a file, a cluster."""
+
+    reason = "WorkspaceNotFound"
+    exit_code = 66
+
+
+class WorkspaceUnavailable(WorkspaceError):
+    """The workspace could not be reached, was too slow, had too many requests, or failed. Later is right.
+
+    Attributes:
+        after: Seconds for which the workspace asks to be left alone (Retry-After); 0 if it does not say.
+    """
+
+    reason = "WorkspaceUnavailable"
+    exit_code = 75
+    temporary = True
+
+    def __init__(self, message: str, *, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class ClusterError(MlpError):

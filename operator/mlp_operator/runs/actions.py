@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mlp.backends.databricks.states import RunState
+    from mlp.backends.databricks.task import RemoteTask
     from mlp.resources import ProjectRunStatus
     from mlp.resources.plan import Plan
     from mlp_operator.runs.job import PodDefaults
-    from mlp_operator.runs.outcome import Outcome, Working
+    from mlp_operator.runs.outcome import Outcome, Refused, Unavailable, Working
+    from mlp_operator.runs.planning import Resolved
     from mlp_operator.runs.pods import Situation
     from mlp_operator.runs.recording import TrackedRun, TrackingServer, Untracked
 
@@ -21,17 +24,24 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "BeginTracking",
+    "CancelRemote",
     "CreateJob",
     "Decision",
     "DeleteJob",
     "DeletePods",
     "DeleteRun",
+    "FetchOutput",
+    "HoldRun",
+    "LetRunGo",
     "Observed",
     "Refusal",
     "ReleasePods",
+    "Remote",
+    "RemoteOutput",
     "Requeue",
     "Resolve",
     "Rules",
+    "SubmitRemote",
     "SuspendJob",
     "Wanted",
     "WriteTracking",
@@ -74,6 +84,50 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteOutput:
+    """What a run on Databricks left behind at its end.
+
+    Attributes:
+        log: The end of what its command wrote.
+        error: What Databricks calls the error; None where there is none.
+        config_map: The ConfigMap that holds it; None where it could not be kept, or there was nothing.
+    """
+
+    log: str = ""
+    error: str | None = None
+    config_map: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What is known of one submission to Databricks.
+
+    Attributes:
+        token: Its idempotency token.
+        run_id: The run's id there, once known.
+        submission: How handing it over stands; None if nobody has tried.
+        state: What was last heard of it.
+        gone: Whether Databricks does not know the run (any more).
+        unreadable_since: Since when its state could not be read; None while it can.
+        trouble: Why the last question had no answer: its state could not be read, or it could not be cancelled.
+        cancelled_at: When Databricks took the request to cancel it.
+        output: What it left behind, once that was asked for; None before.
+        asking: Whether its output is being asked for, or it is just being cancelled.
+    """
+
+    token: str
+    run_id: str | None = None
+    submission: Working | Unavailable | Refused | None = None
+    state: RunState | None = None
+    gone: bool = False
+    unreadable_since: datetime | None = None
+    trouble: str = ""
+    cancelled_at: datetime | None = None
+    output: RemoteOutput | None = None
+    asking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What was found in the cluster, and out about the project.
 
@@ -86,6 +140,7 @@ class Observed:
         pod_refusal: Why the Job's pod was not taken, asked for where it has been missing for a while.
         hindrance: What keeps the newest pod from its start, asked for where it has waited for a while.
         recording: How the run stands in MLflow; None if nobody has asked.
+        remote: How the newest submission to Databricks stands; None if this process has not dealt with any.
     """
 
     job: Object | None = None
@@ -96,6 +151,7 @@ class Observed:
     pod_refusal: str | None = None
     hindrance: Situation | None = None
     recording: Recording | None = None
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +249,53 @@ class ReleasePods:
     pods: tuple[Object, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HoldRun:
+    """Put our finalizer on the ProjectRun: what is on Databricks does not go with it by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetRunGo:
+    """Take our finalizer off the ProjectRun."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRemote:
+    """Hand a run over to Databricks, or find the one that has its token.
+
+    Attributes:
+        task: What is handed over.
+        resolved: Where its project comes from.
+    """
+
+    task: RemoteTask
+    resolved: Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRemote:
+    """Ask Databricks to cancel a run. It has ended when its state says so, not before.
+
+    Attributes:
+        run_id: The run's id there.
+    """
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchOutput:
+    """Bring what a run has left behind, and keep it where `mlp logs` finds it.
+
+    Attributes:
+        token: The token of the submission.
+        state: How it ended.
+    """
+
+    token: str
+    state: RunState
+
+
 Action = (
     Resolve
     | CreateJob
@@ -204,6 +307,11 @@ Action = (
     | BeginTracking
     | WriteTracking
     | ReleasePods
+    | HoldRun
+    | LetRunGo
+    | SubmitRemote
+    | CancelRemote
+    | FetchOutput
 )
 
 

@@ -70,7 +70,10 @@ class Reason(StrEnum):
     FETCHING = "Fetching"
     BUILDING_ENVIRONMENT = "BuildingEnvironment"
     INITIALIZED = "Initialized"
+    WORKSPACE_UNAVAILABLE = "WorkspaceUnavailable"
+    WAITING_FOR_COMPUTE = "WaitingForCompute"
     RUNNING = "Running"
+    ENDING = "Ending"
     RETRYING = "Retrying"
 
     SUCCEEDED = "Succeeded"
@@ -91,6 +94,11 @@ class Reason(StrEnum):
     JOB_DELETED = "JobDeleted"
     JOB_CONFLICT = "JobConflict"
     JOB_REFUSED = "JobRefused"
+    WORKSPACE_DENIED = "WorkspaceDenied"
+    WORKSPACE_REFUSED = "WorkspaceRefused"
+    WORKSPACE_FAILED = "WorkspaceFailed"
+    RUN_SKIPPED = "RunSkipped"
+    RUN_LOST = "RunLost"
     STATUS_CHECK_TIMEOUT = "StatusCheckTimeout"
 
 

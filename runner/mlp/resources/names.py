@@ -70,6 +70,12 @@ TRACKING_FINALIZER: Final = "mlp.dev/tracking"
 TRACKING_ANNOTATION: Final = "mlp.dev/mlflow-run"
 """Annotation of a pod with that finalizer: whose MLflow run it is, JSON, so that it can be closed without its owner."""
 
+DATABRICKS_FINALIZER: Final = "mlp.dev/databricks"
+"""Finalizer of a ProjectRun that has, or may have, a run on Databricks: that is cancelled before the object goes."""
+
+LOG_KEY: Final = "log"
+"""The key of the ConfigMap that holds what a run on Databricks wrote."""
+
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY_LABEL: Final = "kueue.x-k8s.io/priority-class"
 

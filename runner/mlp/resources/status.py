@@ -119,7 +119,8 @@ class DatabricksStatus(StatusModel):
     token: Annotated[str, bounded(64)] | None = None
     """The idempotency token of the attempt, written before the run is submitted."""
     attempt: Int32 | None = None
-    """The attempt that the token belongs to."""
+    """The number of the submission that the token belongs to. A run that was held and let go is submitted anew, which
+    is no attempt in the sense of backoffLimit."""
     run_id: Annotated[str, bounded(64)] | None = None
     """The run's id; a string, for it can have more digits than JSON's numbers are safe for."""
     run_page_url: Annotated[str, bounded(2048)] | None = None
@@ -128,6 +129,10 @@ class DatabricksStatus(StatusModel):
     """The run's state as Databricks reports it."""
     status_check_failure_time: Time | None = None
     """Since when the state could not be read."""
+    cancel_reason: Annotated[str, bounded(63)] | None = None
+    """Why the operator has asked Databricks to cancel the run, written before it asks; the word of a condition."""
+    log_config_map_name: Annotated[str, bounded(253)] | None = None
+    """The ConfigMap with what the run wrote, made at its end."""
 
 
 class MlflowStatus(StatusModel):
