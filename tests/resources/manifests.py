@@ -77,19 +77,46 @@ EVERYTHING: dict[str, Any] = {
 """A spec with every field that goes with the backend Kubernetes."""
 
 DATABRICKS: dict[str, Any] = {
-    "project": {"bundle": {"uri": "s3://bucket/project.tar.gz", "sha256": SHA256}},
+    "project": {"uri": URI, "version": "v1.2"},
+    "parameters": [
+        {"name": "alpha", "value": "0.5"},
+        {"name": "table", "valueFrom": {"configMapKeyRef": {"name": "tables", "key": "one"}}},
+    ],
+    "environment": {"manager": "Local"},
     "backend": {
         "type": "Databricks",
         "databricks": {
             "host": "https://dbc.example.org",
             "secretRef": {"name": "databricks"},
             "auth": "OAuthM2M",
+            "runAs": {"servicePrincipalName": "1234-abcd"},
             "cluster": {"newCluster": {"num_workers": 2, "spark_version": "16.4.x-scala2.12"}},
             "libraries": [{"pypi": {"package": "xgboost"}}],
+            "tags": [{"name": "team", "value": "a"}, {"name": "ticket", "value": ""}],
+            "projectSource": "Git",
+            "gitProvider": "gitHub",
+            "uploadTo": "/Volumes/main/default/runs/mlp",
             "timeoutSeconds": 3600,
         },
     },
+    "suspend": True,
+    "shutdown": "Stop",
+    "backoffLimit": 3,
+    "activeDeadlineSeconds": 86400,
+    "pendingDeadlineSeconds": 1800,
+    "ttlSecondsAfterFinished": 600,
 }
+"""A spec for the backend Databricks, with every field of that one that goes with a Secret."""
+
+IDENTITY: dict[str, Any] = {
+    "host": "https://dbc.example.org",
+    "auth": "WorkloadIdentity",
+    "serviceAccountName": "trainer",
+    "clientId": "1234-abcd",
+    "audience": "https://dbc.example.org/oidc/v1/token",
+    "serverless": {"environmentVersion": "4"},
+}
+"""The fields of the backend Databricks that go with the identity of a ServiceAccount."""
 
 
 def project_run(*, name: str = "wine", **spec: Any) -> dict[str, Any]:
@@ -115,14 +142,32 @@ def of_kubernetes(**kubernetes: Any) -> dict[str, Any]:
 
 
 def of_databricks(**databricks: Any) -> dict[str, Any]:
-    return project_run(backend={"type": "Databricks", "databricks": databricks})
+    """A run on Databricks with these fields, and a Secret unless they say how else to log in."""
+    given = {"secretRef": {"name": "databricks"}, **databricks}
+    return project_run(backend={"type": "Databricks", "databricks": given})
+
+
+def on_databricks(**spec: Any) -> dict[str, Any]:
+    """A run on Databricks with further fields of the spec."""
+    return project_run(**{"backend": of_databricks(serverless={})["spec"]["backend"], **spec})
 
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     "the least that is needed": project_run(),
     "every field for Kubernetes": project_run(**EVERYTHING),
-    "every field for Databricks": project_run(**DATABRICKS),
+    "Databricks with a Secret": project_run(**DATABRICKS),
+    "Databricks with a ServiceAccount's identity": project_run(backend={"type": "Databricks", "databricks": IDENTITY}),
+    "Databricks, by a policy of the whole account": project_run(
+        backend={"type": "Databricks", "databricks": {key: IDENTITY[key] for key in ("host", "auth", "serverless")}}
+    ),
     "serverless Databricks": of_databricks(serverless={}),
+    "a bundle on Databricks": on_databricks(project={"bundle": {"configMapName": "wine", "sha256": SHA256}}),
+    "an environment on Databricks": on_databricks(environment={"manager": "Conda"}),
+    "Databricks and its workspace files": of_databricks(serverless={}, uploadTo="/Workspace/Shared"),
+    "Databricks and its old file system": of_databricks(serverless={}, uploadTo="dbfs:/tmp/mlp"),
+    "a token for tracking that stays here, on Databricks": on_databricks(
+        tracking={"uri": "databricks", "secretRef": {"name": "mlflow"}}
+    ),
     "an existing Databricks cluster": of_databricks(cluster={"existingClusterId": "1234-567890-abc"}),
     "a name of 52 characters": project_run(name="n" * 52),
     "user@host:path": of_uri("git@github.com:mlflow/mlflow-example.git"),
@@ -157,6 +202,8 @@ _FORM = "the uri must be https://HOST/PATH, ssh://USER@HOST/PATH or USER@HOST:PA
 _INSIDE = "the subdirectory must be a path inside the project, without '..'"
 _VERSION = "the version must be a branch, a tag or a commit: no blanks, and no '-' in front"
 _TRACKING = "the tracking uri must be http(s)://HOST or databricks: a pod cannot see the files of another machine"
+_SCOPE = "put it into a secret scope of Databricks and name it in newCluster.spark_env_vars as {{secrets/SCOPE/KEY}}"
+_DATABRICKS = "spec.backend.databricks"
 _TOGETHER = "type Databricks and the field databricks go together"
 
 REFUSED: dict[str, Refused] = {
@@ -216,16 +263,121 @@ REFUSED: dict[str, Refused] = {
     ),
     "tracking in a file": Refused(project_run(tracking={"uri": "sqlite:///mlflow.db"}), "spec.tracking.uri", _TRACKING),
     "Databricks without its field": Refused(project_run(backend={"type": "Databricks"}), "spec.backend", _TOGETHER),
-    "Databricks' field without it": Refused(
-        project_run(backend={"databricks": {"serverless": {}}}), "spec.backend", _TOGETHER
-    ),
+    "Databricks' field without it": Refused(project_run(backend={"databricks": IDENTITY}), "spec.backend", _TOGETHER),
     "Kubernetes' field on Databricks": Refused(
-        project_run(backend={"type": "Databricks", "databricks": {"serverless": {}}, "kubernetes": {}}),
+        project_run(backend={"type": "Databricks", "databricks": IDENTITY, "kubernetes": {}}),
         "spec.backend.kubernetes",
         "the field kubernetes goes with type Kubernetes",
     ),
     "a queue on Databricks": Refused(
-        project_run(queueName="q", **DATABRICKS), "spec.queueName", "queues are for the backend Kubernetes"
+        on_databricks(queueName="q"), "spec.queueName", "queues are for the backend Kubernetes"
+    ),
+    "a priority in a queue on Databricks": Refused(
+        on_databricks(queuePriorityClassName="p"), "spec.queueName", "queues are for the backend Kubernetes"
+    ),
+    "the retention of a Job on Databricks": Refused(
+        on_databricks(retention={"jobSecondsAfterSuccess": 0}), "spec.retention", "retention is about Jobs"
+    ),
+    "an image on Databricks": Refused(
+        on_databricks(environment={"image": "base:1"}),
+        "spec.environment.image",
+        "images are for the backend Kubernetes; leave it out, and choose the runtime in newCluster.spark_version",
+    ),
+    "the manager Image on Databricks": Refused(
+        on_databricks(environment={"manager": "Image"}),
+        "spec.environment.manager",
+        "images are for the backend Kubernetes; Local is the cluster's own Python",
+    ),
+    "a cache on Databricks": Refused(
+        on_databricks(environment={"cache": {"policy": "Refresh"}}),
+        "spec.environment.cache",
+        "the cache is for the backend Kubernetes; leave it out",
+    ),
+    "credentials of channels on Databricks": Refused(
+        on_databricks(environment={"secretRef": {"name": "channels"}}),
+        "spec.environment.secretRef",
+        f"no secret leaves the cluster for Databricks: {_SCOPE}",
+    ),
+    "credentials for data on Databricks": Refused(
+        on_databricks(data={"secretRef": {"name": "aws"}}),
+        "spec.data.secretRef",
+        f"no secret leaves the cluster for Databricks: {_SCOPE}",
+    ),
+    "a secret parameter on Databricks": Refused(
+        on_databricks(
+            parameters=[
+                {"name": "alpha", "value": "1"},
+                {"name": "token", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}},
+            ]
+        ),
+        "spec.parameters",
+        f"the value of a secretKeyRef would have to leave the cluster for Databricks: {_SCOPE}",
+    ),
+    "a workspace with a password in its URL": Refused(
+        of_databricks(serverless={}, host="https://ann:secret@dbc.example.org"),
+        f"{_DATABRICKS}.host",
+        "credentials must not stand in the host; name a Secret in spec.backend.databricks.secretRef",
+    ),
+    "a workspace without a scheme": Refused(
+        of_databricks(serverless={}, host="dbc.example.org"),
+        f"{_DATABRICKS}.host",
+        "the host must be the workspace's URL: https://HOST",
+    ),
+    "a workspace without credentials": Refused(
+        project_run(backend={"type": "Databricks", "databricks": {"host": IDENTITY["host"], "serverless": {}}}),
+        f"{_DATABRICKS}.secretRef",
+        "name the Secret with the credentials in secretRef, or use auth WorkloadIdentity, which takes none",
+    ),
+    "a Secret beside an identity": Refused(
+        of_databricks(**IDENTITY),
+        f"{_DATABRICKS}.secretRef",
+        "name the Secret with the credentials in secretRef, or use auth WorkloadIdentity, which takes none",
+    ),
+    "an identity for no workspace": Refused(
+        project_run(
+            backend={"type": "Databricks", "databricks": {"auth": "WorkloadIdentity", "serverless": {}}},
+        ),
+        f"{_DATABRICKS}.host",
+        "auth WorkloadIdentity reads no Secret, so it needs the workspace's URL in host",
+    ),
+    **{
+        f"{field} without an identity": Refused(
+            of_databricks(serverless={}, auth=auth, **{field: IDENTITY[field]}),
+            f"{_DATABRICKS}.{field}",
+            f"{field} goes with auth WorkloadIdentity",
+        )
+        for field, auth in (("serviceAccountName", "Token"), ("clientId", "OAuthM2M"), ("audience", None))
+    },
+    "who serves a repository that nobody asks there": Refused(
+        of_databricks(serverless={}, gitProvider="gitLab"),
+        f"{_DATABRICKS}.gitProvider",
+        "gitProvider goes with projectSource Git",
+    ),
+    "a bundle that a workspace shall fetch": Refused(
+        on_databricks(
+            project={"bundle": {"configMapName": "wine", "sha256": SHA256}},
+            backend=of_databricks(serverless={}, projectSource="Git")["spec"]["backend"],
+        ),
+        f"{_DATABRICKS}.projectSource",
+        "projectSource Git needs a Git repository in project.uri; a bundle is uploaded with projectSource Archive",
+    ),
+    "an environment for what a workspace fetches": Refused(
+        on_databricks(
+            environment={"manager": "Virtualenv"},
+            backend=of_databricks(serverless={}, projectSource="Git")["spec"]["backend"],
+        ),
+        "spec.environment.manager",
+        "with projectSource Git a script runs in the cluster's own Python: use Local, or projectSource Archive",
+    ),
+    "tags of a cluster that is there": Refused(
+        of_databricks(cluster={"existingClusterId": "a"}, tags=[{"name": "team", "value": "a"}]),
+        f"{_DATABRICKS}.tags",
+        "tags are those of a new cluster: give cluster.newCluster, or leave them out",
+    ),
+    "two who run it": Refused(
+        of_databricks(serverless={}, runAs={"userName": "a@example.org", "servicePrincipalName": "b"}),
+        f"{_DATABRICKS}.runAs",
+        "give exactly one of userName and servicePrincipalName",
     ),
     "two clusters": Refused(
         of_databricks(cluster={"newCluster": {}, "existingClusterId": "a"}),
@@ -276,5 +428,18 @@ REFUSED: dict[str, Refused] = {
     ),
     "a Secret without a name": Refused(of_project(authSecretRef={}), "spec.project.authSecretRef.name"),
     "an empty entry point": Refused(of_project(entryPoint=""), "spec.project.entryPoint"),
+    "a directory that is none of Databricks": Refused(
+        of_databricks(serverless={}, uploadTo="/tmp/mlp"), f"{_DATABRICKS}.uploadTo"
+    ),
+    "a volume that is not whole": Refused(
+        of_databricks(serverless={}, uploadTo="/Volumes/main/default"), f"{_DATABRICKS}.uploadTo"
+    ),
+    "a tag twice": Refused(
+        of_databricks(
+            cluster={"newCluster": {}}, tags=[{"name": "team", "value": "a"}, {"name": "team", "value": "b"}]
+        ),
+        f"{_DATABRICKS}.tags",
+    ),
+    "an unknown way to log in": Refused(of_databricks(serverless={}, auth="Password"), f"{_DATABRICKS}.auth"),
     "an unknown field": Refused(of_project(entrypoint="main"), "spec.project.entrypoint"),
 }

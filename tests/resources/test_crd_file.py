@@ -132,6 +132,7 @@ def test_lists_of_named_things_merge_by_name():
         "spec.backend.kubernetes.imagePullSecrets": ["name"],
         "spec.backend.kubernetes.volumes": ["name"],
         "spec.backend.kubernetes.volumeMounts": ["mountPath"],
+        "spec.backend.databricks.tags": ["name"],
         "status.project.parameters": ["name"],
         "status.steps": ["name"],
         "status.conditions": ["type"],

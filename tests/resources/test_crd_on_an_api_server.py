@@ -287,7 +287,16 @@ def test_kubectl_shows_what_people_need(kubectl, stored):
 
     assert short[0].split() == ["NAME", "PHASE", "REASON", "ENTRY", "BACKEND", "AGE"]
     assert short[1].split()[:5] == [name, "Running", "Running", "main", "Kubernetes"]
-    assert wide[0].split()[6:] == ["PROJECT", "COMMIT", "ATTEMPTS", "JOB", "MLFLOW", "STARTED", "FINISHED"]
+    assert wide[0].split()[6:] == [
+        "PROJECT",
+        "COMMIT",
+        "ATTEMPTS",
+        "JOB",
+        "DATABRICKS",
+        "MLFLOW",
+        "STARTED",
+        "FINISHED",
+    ]
     assert "a" * 40 in wide[1]
 
 

@@ -16,7 +16,7 @@ def header(*, wide: bool = False, namespaces: bool = False) -> list[str]:
     names = ["NAME", "PHASE", "REASON", "ENTRY", "BACKEND", "AGE"]
     if namespaces:
         names.insert(0, "NAMESPACE")
-    return names + ["PROJECT", "COMMIT", "ATTEMPTS", "JOB", "MLFLOW", "STARTED", "FINISHED"] * wide
+    return names + ["PROJECT", "COMMIT", "ATTEMPTS", "JOB", "DATABRICKS", "MLFLOW", "STARTED", "FINISHED"] * wide
 
 
 def row(run: Object, *, wide: bool = False, namespaces: bool = False) -> list[str]:
@@ -39,6 +39,7 @@ def row(run: Object, *, wide: bool = False, namespaces: bool = False) -> list[st
             status.get("source", {}).get("commit", "")[:12],
             str(status.get("attempts", "")),
             status.get("kubernetes", {}).get("jobName", ""),
+            status.get("databricks", {}).get("runId", ""),
             status.get("mlflow", {}).get("runId", ""),
             age(status.get("startTime")),
             age(status.get("completionTime")),

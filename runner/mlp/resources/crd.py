@@ -30,6 +30,7 @@ _COLUMNS: Final = (
     ("Commit", "string", ".status.source.commit", False),
     ("Attempts", "integer", ".status.attempts", False),
     ("Job", "string", ".status.kubernetes.jobName", False),
+    ("Databricks", "string", ".status.databricks.runId", False),
     ("MLflow", "string", ".status.mlflow.runId", False),
     ("Started", "date", ".status.startTime", False),
     ("Finished", "date", ".status.completionTime", False),

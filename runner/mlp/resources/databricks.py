@@ -9,13 +9,17 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from mlp.resources.model import KeyedBy, Raw, Rule, Seconds, SpecModel, bounded, exactly_one
 from mlp.resources.pod import LocalObjectReference, Name
+from mlp.resources.source import cel_literal, matches, no_credentials
 
 __all__ = ["DatabricksBackend", "DatabricksCluster", "DatabricksRunAs", "DatabricksServerless", "DatabricksTag"]
 
 
+_BY_IDENTITY = "has(self.auth) && self.auth == 'WorkloadIdentity'"
+_HOST = r"^https?://[^\s@]+$"
 _DIRECTORY = r"^(/Volumes/[^/]+/[^/]+/[^/]+|/Workspace/[^/]+|dbfs:/[^/]+)(/.*)?$"
 
 
@@ -57,13 +61,25 @@ class DatabricksTag(SpecModel):
     """The tag's value."""
 
 
+def _of_identity(field: str) -> Rule:
+    """The rule that a field goes with WorkloadIdentity alone, given by its Python name."""
+    alias = to_camel(field)
+    return Rule(
+        f"!has(self.{alias}) || ({_BY_IDENTITY})",
+        f"{alias} goes with auth WorkloadIdentity",
+        lambda backend: getattr(backend, field) is None or backend.auth == "WorkloadIdentity",
+        field=alias,
+    )
+
+
 class DatabricksBackend(SpecModel):
     """Where and how the run is submitted to Databricks."""
 
-    host: Annotated[str, bounded(2048, pattern=r"^https?://[^\s@]+$")] | None = None
+    host: Annotated[str, bounded(2048)] | None = None
     """The workspace's URL; the key "host" of the Secret if unset."""
     secret_ref: LocalObjectReference | None = None
-    """A Secret with what the way of authentication needs: token, or clientId and clientSecret."""
+    """A Secret with what the way of authentication needs: token, or clientId and clientSecret; WorkloadIdentity takes
+    none."""
     auth: Literal["Token", "OAuthM2M", "WorkloadIdentity"] | None = None
     """How to authenticate: a personal access token, a service principal's OAuth secret, or a ServiceAccount token that
     Databricks trusts. Unset: what the Secret's keys allow."""
@@ -111,11 +127,40 @@ class DatabricksBackend(SpecModel):
 
     rules = (
         exactly_one("cluster", "serverless"),
+        no_credentials(
+            "host", "credentials must not stand in the host; name a Secret in spec.backend.databricks.secretRef"
+        ),
+        Rule(
+            f"!has(self.host) || self.host.matches({cel_literal(_HOST)})",
+            "the host must be the workspace's URL: https://HOST",
+            lambda backend: backend.host is None or matches(_HOST, backend.host),
+            field="host",
+            forbids=True,
+        ),
         Rule(
             "!has(self.tags) || (has(self.cluster) && has(self.cluster.newCluster))",
             "tags are those of a new cluster: give cluster.newCluster, or leave them out",
             lambda backend: not backend.tags or backend.makes_a_cluster,
             field="tags",
+        ),
+        *map(_of_identity, ("service_account_name", "client_id", "audience")),
+        Rule(
+            f"!({_BY_IDENTITY}) || has(self.host)",
+            "auth WorkloadIdentity reads no Secret, so it needs the workspace's URL in host",
+            lambda backend: backend.auth != "WorkloadIdentity" or backend.host is not None,
+            field="host",
+        ),
+        Rule(
+            f"({_BY_IDENTITY}) != has(self.secretRef)",
+            "name the Secret with the credentials in secretRef, or use auth WorkloadIdentity, which takes none",
+            lambda backend: (backend.auth == "WorkloadIdentity") != (backend.secret_ref is not None),
+            field="secretRef",
+        ),
+        Rule(
+            "!has(self.gitProvider) || self.projectSource == 'Git'",
+            "gitProvider goes with projectSource Git",
+            lambda backend: backend.git_provider is None or backend.project_source == "Git",
+            field="gitProvider",
         ),
     )
 

@@ -60,7 +60,7 @@ def _mistake(details: ErrorDetails, model: type[BaseModel]) -> Mistake:
     location = [part for part in details["loc"] if not _names_a_type(part)]
     context = details.get("ctx", {})
     if details["type"] == "rule" and context.get("field"):
-        location.append(context["field"])
+        location += context["field"].split(".")
     return Mistake(tuple(location), _what_is_wrong(details, location, model))
 
 

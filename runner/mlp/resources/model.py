@@ -57,7 +57,7 @@ class Rule:
         cel: The statement in CEL, about ``self`` (and ``oldSelf``: then it concerns updates alone).
         message: What the user reads: what is wrong and the way out.
         holds: The same statement in Python; None for statements about updates, which only the server sees.
-        field: JSON name of the property that the error points to, if not the object itself.
+        field: JSON name of the property that the error points to, if not the object itself; dots lead further inside.
         forbids: The error is of the kind "Forbidden" instead of "Invalid value", which would repeat the value.
     """
 

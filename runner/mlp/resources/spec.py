@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from mlp.resources.databricks import DatabricksBackend
+from mlp.resources.databricks_rules import DATABRICKS_RULES
 from mlp.resources.model import Flag, Int32, KeyedBy, Rule, Seconds, SpecModel, bounded, exactly_one
 from mlp.resources.pod import KubernetesBackend, LocalObjectReference, Name
 from mlp.resources.source import ProjectSource, cel_literal, matches, no_credentials
@@ -245,12 +246,7 @@ class ProjectRunSpec(SpecModel):
             field="shutdown",
             forbids=True,
         ),
-        Rule(
-            "self.backend.type != 'Databricks' || !(has(self.queueName) || has(self.queuePriorityClassName))",
-            "queues are for the backend Kubernetes; Databricks has its own",
-            lambda spec: spec.backend.type != "Databricks" or not (spec.queue_name or spec.queue_priority_class_name),
-            field="queueName",
-        ),
+        *DATABRICKS_RULES,
     )
 
     @classmethod
