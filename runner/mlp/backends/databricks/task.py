@@ -57,6 +57,8 @@ class GitProject:
         commit: 40 hexadecimal digits.
         subdirectory: The project's directory in it, "" for its root.
         private: Whether the repository wants credentials: the running identity must have some in the workspace then.
+        python_file: What is run of it, from the repository's root: there is nobody there who could resolve a project.
+        arguments: What the file gets, one text each.
     """
 
     uri: str
@@ -64,6 +66,8 @@ class GitProject:
     commit: str
     subdirectory: str = ""
     private: bool = False
+    python_file: str = ""
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
