@@ -24,12 +24,19 @@ from mlp.cli.application import COMMANDS, application
 from mlp.project import TYPES, MappingFiles, Project
 from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, Reason, spec
 from mlp.resources import names as places
+from mlp.resources.databricks import (
+    DatabricksBackend,
+    DatabricksCluster,
+    DatabricksRunAs,
+    DatabricksServerless,
+    DatabricksTag,
+)
+from mlp.resources.databricks_rules import DATABRICKS_RULES
 from mlp.resources.pod import KubernetesBackend
 from mlp.resources.source import ProjectSource
 from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.runs import volumes
 from mlp_operator.runs.job import USER_ERROR_CODES
-from mlp_operator.runs.planning import refuse_unsupported
 from mlp_operator.runs.recording import wanted_state
 from mlp_operator.settings import Settings
 
@@ -259,8 +266,11 @@ def test_every_reason_is_explained_and_exists():
     assert len(explained) == len(set(explained))
     of_tracked = {names(row[0])[0] for row in table(PROJECTRUN, "Reason of `Tracked`", "What it means")}
     given = {Reason[name] for name in given_by_the_operator("Reason")} | reasons_of_errors()
+    given |= {errors.WorkspaceDenied.reason, errors.WorkspaceRefused.reason}
     # Of conditions other than Succeeded; the text below the table names them.
     given -= {Reason.RESOLVED, Reason.ADMITTED, Reason.INITIALIZED, Reason.RESUMED}
+    # Of versions that do not act on every field.
+    given -= {Reason.FIELD_NOT_SUPPORTED}
     assert {*explained, *of_tracked} <= set(Reason)
     assert {*explained, *of_tracked} == given
 
@@ -341,14 +351,20 @@ def test_every_field_is_listed():
     assert aliases(KubernetesBackend, spec.EnvironmentCache, spec.ParameterSource) <= explained
 
 
-def test_fields_that_are_refused_are_listed():
-    backend = {"type": "Databricks", "databricks": {"serverless": {}}}
-    wanted = {"project": {"uri": "https://git.example.com/a.git"}, "backend": backend}
-    run = ProjectRun.parse({"apiVersion": "mlp.dev/v1alpha1", "kind": "ProjectRun", "metadata": {}, "spec": wanted})
-    with pytest.raises(errors.FieldNotSupported) as caught:
-        refuse_unsupported(run)
-    said = str(caught.value).partition("does not act on ")[2].partition(". Create")[0]
-    assert [names(row[0])[0] for row in table(PROJECTRUN, "Refused")] == [said]
+def test_every_field_for_databricks_is_listed():
+    rows = table(PROJECTRUN, "Field of `spec.backend.databricks`", "What it does")
+    listed = {part for row in rows for name in names(row[0]) for part in name.split(".") if part}
+    inner = (DatabricksCluster, DatabricksServerless, DatabricksRunAs)
+    assert listed == aliases(DatabricksBackend, *inner)
+    explained = {name for row in rows for name in names(row[1])}
+    assert aliases(DatabricksTag) <= explained
+
+
+def test_fields_that_databricks_does_not_have_are_listed():
+    rows = table(PROJECTRUN, "Field of `spec` refused on Databricks", "Instead")
+    listed = {name for row in rows for name in names(row[0])}
+    for field in filter(None, (rule.field for rule in DATABRICKS_RULES)):
+        assert any(name.startswith(field) or field.endswith(f".{name}") for name in listed), field
 
 
 def test_parameter_types_are_listed():

@@ -16,6 +16,9 @@ _FURTHER_MISTAKES: Final = f"{OWN}::test_further_mistakes_are_told_before_any_jo
 _START: Final = f"{OWN}::test_each_stage_of_a_slow_start_is_told"
 _ENDS: Final = f"{OWN}::test_each_end_is_told_and_recorded"
 _VOLUMES: Final = "test_volumes.py::test_a_claim_that_cannot_be_used_is_told"
+_DATABRICKS: Final = "test_databricks_in_cluster.py"
+_REMOTE_STAGES: Final = f"{_DATABRICKS}::test_each_stage_of_a_run_on_databricks_is_told"
+_REMOTE_ENDS: Final = f"{_DATABRICKS}::test_each_end_on_databricks_is_told_and_recorded"
 _RECORDS: Final = "test_tracking_in_cluster.py::test_mlflow_knows_each_end_of_a_run"
 
 ROWS: Final[dict[str, dict[str, str]]] = {
@@ -26,7 +29,6 @@ ROWS: Final[dict[str, dict[str, str]]] = {
         "::test_values_from_secrets_and_configmaps_are_waited_for_and_stay_where_they_belong",
     },
     "what is asked for cannot be": {
-        Reason.FIELD_NOT_SUPPORTED: _MISTAKES,
         Reason.SOURCE_NOT_FOUND: _MISTAKES,
         Reason.AUTHENTICATION_FAILED: _MISTAKES,
         Reason.ENTRY_POINT_NOT_FOUND: _MISTAKES,
@@ -55,7 +57,18 @@ ROWS: Final[dict[str, dict[str, str]]] = {
         Reason.VOLUME_MOUNT_FAILED: _VOLUMES,
     },
     "its pod prepares it": {Reason.FETCHING: _START, Reason.BUILDING_ENVIRONMENT: _START},
+    "its workspace does not answer": {
+        Reason.WORKSPACE_UNAVAILABLE: f"{_DATABRICKS}::test_a_workspace_that_is_away_is_waited_for",
+    },
+    "its workspace does not take it": {
+        Reason.WORKSPACE_DENIED: f"{_DATABRICKS}::test_a_workspace_that_refuses_the_credentials_is_told",
+        Reason.WORKSPACE_REFUSED: f"{_DATABRICKS}::test_what_a_workspace_does_not_take_is_told",
+    },
+    "its compute is made ready": {Reason.WAITING_FOR_COMPUTE: _REMOTE_STAGES},
     "its command runs": {Reason.RUNNING: _START},
+    "it is being ended on Databricks": {
+        Reason.ENDING: f"{_DATABRICKS}::test_a_cancelled_run_has_ended_on_databricks_before_it_is_said",
+    },
     "it has succeeded": {Reason.SUCCEEDED: _START},
     "its command has failed": {Reason.ENTRY_POINT_FAILED: _RECORDS},
     "it is tried again": {Reason.RETRYING: _ENDS},
@@ -69,6 +82,12 @@ ROWS: Final[dict[str, dict[str, str]]] = {
     "its time is up": {Reason.DEADLINE_EXCEEDED: _ENDS, Reason.PENDING_DEADLINE_EXCEEDED: _ENDS},
     "its user has ended it": {Reason.CANCELLED: _RECORDS},
     "somebody has deleted its Job": {Reason.JOB_DELETED: _ENDS},
+    "Databricks has failed it": {
+        Reason.WORKSPACE_FAILED: _REMOTE_ENDS,
+        Reason.RUN_SKIPPED: _REMOTE_ENDS,
+        Reason.RUN_LOST: _REMOTE_ENDS,
+        Reason.STATUS_CHECK_TIMEOUT: f"{_DATABRICKS}::test_a_run_whose_state_nobody_can_read_is_given_up",
+    },
 }
 """The tests by situation and reason."""
 
@@ -82,4 +101,5 @@ RECORDING: Final = {
 """Reasons that only the condition Tracked has."""
 
 OF_OTHER_CONDITIONS: Final = {Reason.RESOLVED, Reason.ADMITTED, Reason.INITIALIZED, Reason.RESUMED}
-OF_DATABRICKS: Final = {Reason.STATUS_CHECK_TIMEOUT}
+OF_OTHER_VERSIONS: Final = {Reason.FIELD_NOT_SUPPORTED}
+"""What this version gives to no run: there is no field that it does not act on."""

@@ -12,8 +12,6 @@ from tests.e2e.installation import condition, outcome, wait_until
 if TYPE_CHECKING:
     from tests.e2e.installation import Workspace
 
-DATABRICKS = {"type": "Databricks", "databricks": {"serverless": {}}}
-
 MISTAKES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     # name: what differs from a good run, the reason, what the message has to say
     "unknown-entry-point": ({"entry_point": "exti"}, "EntryPointNotFound", ["exti", "'exit'"]),
@@ -32,7 +30,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "bad-subdirectory": ({"subdirectory": "not/there"}, "SourceNotFound", ["not/there"]),
     "wrong-password": ({"secret": "wrong-creds"}, "AuthenticationFailed", ["authSecretRef"]),
     "no-password": ({"secret": None}, "AuthenticationFailed", ["authSecretRef"]),
-    "backend-of-later": ({"backend": DATABRICKS}, "FieldNotSupported", ["spec.backend.type Databricks"]),
 }
 
 
