@@ -69,6 +69,21 @@ class Settings:
     tracking_timeout: float = 10.0
     """How long one such write may take."""
 
+    delegates: int = 16
+    """Requests to Databricks workspaces at the same time, questions for states apart: those are asked together."""
+
+    databricks_timeout: float = 30.0
+    """How long one request to a workspace may take."""
+
+    databricks_poll_period: float = 10.0
+    """How often a workspace is asked for the states of its runs, of all of them together where it can."""
+
+    databricks_status_timeout: float = 1800.0
+    """How long a run's state may be unreadable before the run is given up."""
+
+    databricks_plain_http: bool = False
+    """Whether workspaces may be named by ``http://``. Tokens travel in clear text then."""
+
     resync_period: float = 300.0
     """How often a full list replaces the cache and checks that the watches deliver."""
 
@@ -110,10 +125,18 @@ class Settings:
 
 
 _STEP: Final = "MLP_STEP_"
-_AT_LEAST_ONE: Final = ("workers", "resolvers", "trackers")
+_AT_LEAST_ONE: Final = ("workers", "resolvers", "trackers", "delegates")
 _PROTOCOLS: Final = ("https", "ssh", "http", "file")
 _LAST_PORT: Final = 65535
-_MORE_THAN_NOTHING: Final = ("resolve_timeout", "tracking_timeout", "resync_period", "watch_grace", "request_timeout")
+_MORE_THAN_NOTHING: Final = (
+    "resolve_timeout",
+    "tracking_timeout",
+    "databricks_timeout",
+    "databricks_poll_period",
+    "resync_period",
+    "watch_grace",
+    "request_timeout",
+)
 _CHOICES: Final = {
     "runner_image_pull_policy": ("Always", "IfNotPresent", "Never"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),

@@ -43,6 +43,18 @@ class Metrics:
             ["operation", "result"],
             registry=self.registry,
         )
+        self.databricks_requests = Counter(
+            "mlp_databricks_requests",
+            "What Databricks workspaces were asked to do for runs, by how that ended; states apart.",
+            ["operation", "result"],
+            registry=self.registry,
+        )
+        self.databricks_runs = Gauge(
+            "mlp_databricks_runs",
+            "Runs on Databricks that are dealt with, by what was last heard of them.",
+            ["state"],
+            registry=self.registry,
+        )
         self.last_event = Gauge(
             "mlp_watch_last_event_timestamp_seconds",
             "When the watch of a kind last delivered something.",

@@ -20,7 +20,7 @@ from mlp.source.network import network_variables, proxy_passwords
 from mlp.source.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Access", "Surroundings", "own_environment"]
@@ -105,6 +105,7 @@ class Access:
         allow_other_hosts: Whether submodules may come from other hosts than the repository itself.
         largest_file: Bytes that Git may write into one file; None for no limit. A server that cannot send a part of a
             repository sends all of it.
+        check: Called again and again while Git works; what it raises ends Git, and comes out of the operation.
     """
 
     isolated: bool
@@ -113,6 +114,7 @@ class Access:
     protocols: tuple[str, ...] | None = None
     allow_other_hosts: bool = True
     largest_file: int | None = None
+    check: Callable[[], None] | None = None
 
     @classmethod
     def ambient(cls, username: str | None = None, password: str | None = None, token: str | None = None) -> Access:
@@ -139,6 +141,7 @@ class Access:
         protocols: Sequence[str] = ("https", "ssh"),
         allow_other_hosts: bool = False,
         largest_file: int | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Access:
         """Nothing ambient.
 
@@ -148,6 +151,7 @@ class Access:
             protocols: The transports that may be used.
             allow_other_hosts: Whether submodules may come from other hosts. They get no credentials in any case.
             largest_file: Bytes that Git may write into one file; needs util-linux's ``prlimit``.
+            check: Called again and again while Git works; what it raises ends Git.
         """
         return cls(
             isolated=True,
@@ -155,6 +159,7 @@ class Access:
             protocols=tuple(protocols),
             allow_other_hosts=allow_other_hosts,
             largest_file=largest_file,
+            check=check,
         )
 
     def way_to_authenticate(self, uri: str) -> str:

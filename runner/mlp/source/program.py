@@ -11,18 +11,22 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Deadline", "Outcome", "TimedOut", "run"]
 
 GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL."""
+
+_BETWEEN_CHECKS: Final = 0.25
+"""Seconds: a disk takes some hundred megabytes in that time."""
 
 
 class TimedOut(Exception):  # noqa: N818 -- an outcome that the caller words, not an error that a user sees
@@ -64,6 +68,7 @@ def run(
     directory: Path | None = None,
     stdin: bytes = b"",
     terminal: int | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run a program to its end.
 
@@ -74,6 +79,7 @@ def run(
         directory: The working directory.
         stdin: What the program reads.
         terminal: A descriptor of the terminal on which the program may ask its user, if it may.
+        check: Called again and again while the program runs; what it raises ends the program.
 
     Raises:
         TimedOut: The deadline passed.
@@ -93,7 +99,7 @@ def run(
     with process:
         try:
             with _foreground(process.pid, terminal):
-                stdout, stderr = process.communicate(stdin, timeout=deadline.remaining)
+                stdout, stderr = _communicate(process, stdin, deadline, check)
         except subprocess.TimeoutExpired:
             _end_group(process)
             raise TimedOut from None
@@ -104,6 +110,29 @@ def run(
         # Control-C went to the group in the foreground, which was the program's.
         raise KeyboardInterrupt
     return Outcome(process.returncode, stdout, stderr.decode(errors="replace"))
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes, deadline: Deadline, check: Callable[[], None] | None
+) -> tuple[bytes, bytes]:
+    if check is None:
+        return process.communicate(stdin, timeout=deadline.remaining)
+    # What has not been written when the time is over, subprocess does not write at the next call.
+    writer = threading.Thread(target=_write, args=(process.stdin, stdin), daemon=True)
+    writer.start()
+    process.stdin = None
+    while deadline.remaining > _BETWEEN_CHECKS:
+        try:
+            return process.communicate(timeout=_BETWEEN_CHECKS)
+        except subprocess.TimeoutExpired:  # nothing is lost by asking again
+            check()
+    return process.communicate(timeout=deadline.remaining)
+
+
+def _write(pipe: IO[bytes] | None, content: bytes) -> None:
+    if pipe is not None:
+        with contextlib.suppress(BrokenPipeError), pipe:
+            pipe.write(content)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

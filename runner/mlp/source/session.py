@@ -63,6 +63,7 @@ class Session:
                 directory=within or self.directory,
                 stdin=os.fsencode(stdin),
                 terminal=self.surroundings.terminal,
+                check=self.access.check,
             )
         except program.TimedOut:
             raise SourceUnavailable(

@@ -18,11 +18,11 @@ from mlp.source.bundle.listing import list_tree
 from mlp.source.bundle.reading import BOUNDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["Bundle", "pack", "size_in_words"]
+__all__ = ["Bundle", "pack", "pack_checkout", "size_in_words"]
 
 _TIME: Final = 315619200
 """The second of January 1980: zip archives, wheels among them, know no earlier times, in no time zone."""
@@ -31,6 +31,7 @@ _PROGRAM: Final = 0o755
 _NAMED: Final = 5
 """How many files a refusal names."""
 _WORTH_NAMING: Final = 1 << 14
+_GIT: Final = ".git"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,46 @@ def pack(directory: Path, *, limit: int = BOUNDS.packed, advice: str = "") -> Bu
         SourceUnavailable: A file changed while it was read.
         UsageError: Git would have to be asked, and is not there.
     """
-    paths = list_tree(directory, most=BOUNDS.members)
+    left_out = f"list it in {FILE_NAME}"
+    unneeded = f"List in {FILE_NAME} what the run does not need, as in a .gitignore."
+    return _pack(directory, list_tree(directory, most=BOUNDS.members), limit, left_out, f"{unneeded} {advice}")
+
+
+def pack_checkout(directory: Path, *, limit: int = BOUNDS.packed, advice: str = "") -> Bundle:
+    """Pack a commit that has just been checked out: all of it, whatever a .mlpignore or .gitignore says.
+
+    Args:
+        directory: Where it was checked out. Git's own files are left out.
+        limit: Bytes that the archive may have.
+        advice: What a user can do whose project is larger.
+
+    Raises:
+        SourceInvalid: It is larger; or a link in it leads out of it.
+        SourceUnavailable: A file changed while it was read.
+    """
+    paths = sorted(_checked_out(directory, ""), key=os.fsencode)
+    if len(paths) > BOUNDS.members:
+        raise SourceInvalid(
+            f"The commit holds {len(paths):,} files, and {BOUNDS.members:,} may be packed. {advice}".strip()
+        )
+    return _pack(directory, paths, limit, "remove it from the repository", advice)
+
+
+def _checked_out(directory: Path, prefix: str) -> Iterator[str]:
+    for entry in os.scandir(directory):
+        if entry.name == _GIT:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _checked_out(directory / entry.name, f"{prefix}{entry.name}/")
+        else:
+            yield prefix + entry.name
+
+
+def _pack(directory: Path, paths: Sequence[str], limit: int, left_out: str, advice: str) -> Bundle:
     states = {path: _state(directory, path) for path in paths}
     links = {path: _target(directory, path) for path, state in states.items() if stat.S_ISLNK(state.st_mode)}
     for path in links:
-        _check_link(path, links)
+        _check_link(path, links, left_out)
     sizes = {path: state.st_size for path, state in states.items() if path not in links}
     if sum(sizes.values()) > BOUNDS.unpacked:
         raise _too_large(directory, sizes, f"and {size_in_words(BOUNDS.unpacked)} may be packed", advice)
@@ -136,12 +172,12 @@ def _target(directory: Path, path: str) -> str:
         raise _changed(path) from None
 
 
-def _check_link(path: str, links: Mapping[str, str]) -> None:
+def _check_link(path: str, links: Mapping[str, str], left_out: str) -> None:
     if followed(path, links) is None:
         raise SourceInvalid(
             f"{_shown(path)} is a symbolic link that leads out of the project, or in a circle: to "
             f"{_shown(links[path])}. Where the project runs there is nothing at its end. Replace it by what it leads "
-            f"to, or list it in {FILE_NAME}."
+            f"to, or {left_out}."
         )
 
 
@@ -200,9 +236,9 @@ def _unreadable(path: str, error: OSError) -> SourceInvalid:
 def _too_large(directory: Path, sizes: Mapping[str, int], what: str, advice: str) -> SourceInvalid:
     largest = sorted((path for path in sizes if sizes[path] >= _WORTH_NAMING), key=lambda path: (-sizes[path], path))
     named = ", ".join(f"{_shown(path)} ({size_in_words(sizes[path])})" for path in largest[:_NAMED])
-    return SourceInvalid(
+    message = (
         f"{directory} is too large to be sent: {len(sizes):,} files of {size_in_words(sum(sizes.values()))}, {what}. "
         + (f"The largest: {named}. " if named else "")
-        + f"List in {FILE_NAME} what the run does not need, as in a .gitignore."
-        + (f" {advice}" if advice else "")
+        + advice
     )
+    return SourceInvalid(message.rstrip())
