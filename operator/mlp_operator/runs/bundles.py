@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlp_operator.runs.sharing import Kept, Work
     from mlp_operator.settings import Settings
 
-__all__ = ["PREFIX", "BundleMissing", "Bundles"]
+__all__ = ["PREFIX", "BundleMissing", "Bundles", "advice", "read_config_map", "schemes_of", "store_credentials"]
 
 PREFIX: Final = "mlp-bundle-"
 """Of directories with archives on their way."""
@@ -92,56 +92,17 @@ class Bundles:
 
     async def _from_config_map(self, run: ProjectRun, bundle: Bundle, subdirectory: str) -> Snapshot:
         # Read even if the content is known: the pod cannot start before the object is there.
-        content = await self._content(run, bundle)
+        content = await read_config_map(self._cluster, run, bundle)
         return await self._snapshots.get(
             (run.metadata.namespace, bundle.sha256, subdirectory),
             lambda: self._work.do("configmaps", _look_inside, content, bundle, subdirectory),
         )
 
-    async def _content(self, run: ProjectRun, bundle: Bundle) -> bytes:
-        name, namespace = bundle.config_map_name or "", run.metadata.namespace
-        missing = f"spec.project.bundle: there is no ConfigMap {name} in namespace {namespace}"
-        try:
-            found = await self._following(namespace, name)
-        except ApiError as error:
-            if error.not_found:
-                raise BundleMissing(
-                    f"{missing} yet. `mlp submit` makes it right after its run; if it was interrupted, submit again."
-                ) from None
-            if error.forbidden:
-                raise SourceUnavailable(
-                    f"spec.project.bundle: the operator may not read ConfigMaps in namespace {namespace}. Its role "
-                    "needs the verb get for configmaps; the run goes on by itself."
-                ) from None
-            raise
-        encoded = (found.get("binaryData") or {}).get(names.BUNDLE_KEY)
-        if encoded is None:
-            raise BundleMissing(
-                f"spec.project.bundle: the ConfigMap {name} in namespace {namespace} has no key {names.BUNDLE_KEY} in "
-                "binaryData. Add it; the run goes on by itself."
-            )
-        content = base64.b64decode(encoded)
-        if _of_another_run(found, run) and hashlib.sha256(content).hexdigest() != bundle.sha256:
-            raise BundleMissing(f"{missing} for this run yet: the one of that name was made for an earlier run.")
-        return content
-
-    async def _following(self, namespace: str, name: str) -> dict[str, Any]:
-        # Waiting here is quicker than being asked again, and no run's status tells of what is no trouble.
-        for pause in _FOLLOWS:
-            try:
-                return await self._cluster.get(CONFIGMAPS, namespace, name)
-            except ApiError as error:
-                if not error.not_found:
-                    raise
-            await asyncio.sleep(pause)
-        return await self._cluster.get(CONFIGMAPS, namespace, name)
-
     # --- stores -------------------------------------------------------------------------------------------------------
 
     async def _from_store(self, run: ProjectRun, bundle: Bundle, uri: str, subdirectory: str) -> Snapshot:
-        schemes = (*SCHEMES, "http") if "http" in self._settings.git_protocols else SCHEMES
-        store = store_of(uri, schemes=schemes)
-        variables, scope = await self._credentials(run)
+        store = store_of(uri, schemes=schemes_of(self._settings))
+        variables, scope = await store_credentials(self._cluster, run)
 
         async def fetch() -> Snapshot:
             async with self._stores.of(store), self._places:
@@ -152,27 +113,86 @@ class Bundles:
         try:
             return await self._snapshots.get((scope, uri, bundle.sha256, subdirectory), fetch)
         except AuthenticationFailed as error:
-            raise AuthenticationFailed(f"{error} {_advice(run)}") from None
+            raise AuthenticationFailed(f"{error} {advice(run)}") from None
 
-    async def _credentials(self, run: ProjectRun) -> tuple[dict[str, str], Hashable]:
-        """What the run's Secret gives to a download, and the scope in which answers may be shared."""
-        namespace = run.metadata.namespace
-        reference = run.spec.data.secret_ref if run.spec.data is not None else None
-        if reference is None:
-            return {}, (namespace,)
+
+async def read_config_map(cluster: Cluster, run: ProjectRun, bundle: Bundle) -> bytes:
+    """The archive that a run's ConfigMap holds, whatever its digest.
+
+    Raises:
+        SourceUnavailable: It is not there, or may not be read.
+        ApiError: Whatever else the server says.
+        ClusterUnreachable: There was no answer.
+    """
+    name, namespace = bundle.config_map_name or "", run.metadata.namespace
+    missing = f"spec.project.bundle: there is no ConfigMap {name} in namespace {namespace}"
+    try:
+        found = await _following(cluster, namespace, name)
+    except ApiError as error:
+        if error.not_found:
+            raise BundleMissing(
+                f"{missing} yet. `mlp submit` makes it right after its run; if it was interrupted, submit again."
+            ) from None
+        if error.forbidden:
+            raise SourceUnavailable(
+                f"spec.project.bundle: the operator may not read ConfigMaps in namespace {namespace}. Its role "
+                "needs the verb get for configmaps; the run goes on by itself."
+            ) from None
+        raise
+    encoded = (found.get("binaryData") or {}).get(names.BUNDLE_KEY)
+    if encoded is None:
+        raise BundleMissing(
+            f"spec.project.bundle: the ConfigMap {name} in namespace {namespace} has no key {names.BUNDLE_KEY} in "
+            "binaryData. Add it; the run goes on by itself."
+        )
+    content = base64.b64decode(encoded)
+    if _of_another_run(found, run) and hashlib.sha256(content).hexdigest() != bundle.sha256:
+        raise BundleMissing(f"{missing} for this run yet: the one of that name was made for an earlier run.")
+    return content
+
+
+async def _following(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
+    # Waiting here is quicker than being asked again, and no run's status tells of what is no trouble.
+    for pause in _FOLLOWS:
         try:
-            secret = await self._cluster.get(SECRETS, namespace, reference.name)
+            return await cluster.get(CONFIGMAPS, namespace, name)
         except ApiError as error:
             if not error.not_found:
                 raise
-            raise SourceUnavailable(
-                f"spec.data.secretRef: there is no Secret {reference.name} in namespace {namespace}. Create it; the "
-                "run goes on by itself."
-            ) from None
-        given = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items() if key in TAKEN}
-        variables = {key: value.decode(errors="replace").strip() for key, value in given.items()}
-        metadata = secret["metadata"]
-        return variables, (namespace, metadata["uid"], metadata["resourceVersion"])
+        await asyncio.sleep(pause)
+    return await cluster.get(CONFIGMAPS, namespace, name)
+
+
+async def store_credentials(cluster: Cluster, run: ProjectRun) -> tuple[dict[str, str], Hashable]:
+    """What the run's Secret gives to a download, and the scope in which answers may be shared.
+
+    Raises:
+        SourceUnavailable: There is no such Secret.
+        ApiError: Whatever else the server says.
+        ClusterUnreachable: There was no answer.
+    """
+    namespace = run.metadata.namespace
+    reference = run.spec.data.secret_ref if run.spec.data is not None else None
+    if reference is None:
+        return {}, (namespace,)
+    try:
+        secret = await cluster.get(SECRETS, namespace, reference.name)
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        raise SourceUnavailable(
+            f"spec.data.secretRef: there is no Secret {reference.name} in namespace {namespace}. Create it; the "
+            "run goes on by itself."
+        ) from None
+    given = {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items() if key in TAKEN}
+    variables = {key: value.decode(errors="replace").strip() for key, value in given.items()}
+    metadata = secret["metadata"]
+    return variables, (namespace, metadata["uid"], metadata["resourceVersion"])
+
+
+def schemes_of(settings: Settings) -> tuple[str, ...]:
+    """The schemes by which archives may be brought from stores."""
+    return (*SCHEMES, "http") if "http" in settings.git_protocols else SCHEMES
 
 
 def _of_another_run(config_map: dict[str, Any], run: ProjectRun) -> bool:
@@ -197,7 +217,7 @@ def _fetch(uri: str, bundle: Bundle, subdirectory: str, variables: Mapping[str, 
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _advice(run: ProjectRun) -> str:
+def advice(run: ProjectRun) -> str:
     """What can be done about a store that wants other credentials."""
     what = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or DATABRICKS_HOST and DATABRICKS_TOKEN"
     if run.spec.data is None or run.spec.data.secret_ref is None:

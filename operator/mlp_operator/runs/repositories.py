@@ -25,7 +25,7 @@ from mlp_operator.runs.sharing import Batches
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Hashable
+    from collections.abc import AsyncIterator, Callable, Hashable
 
     from mlp.resources import ProjectRun
     from mlp.source import Location, Snapshot
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlp_operator.runs.sharing import Kept, Work
     from mlp_operator.settings import Settings
 
-__all__ = ["PREFIX", "Repositories", "advice"]
+__all__ = ["PREFIX", "Repositories", "advice", "reaching"]
 
 PREFIX: Final = "mlp-git-"
 """Of directories with credentials: ours, and those in which mlp.source calls Git."""
@@ -69,7 +69,7 @@ class Repositories:
         """
         project = run.spec.project
         location = locate(project.uri or "", subdirectory=project.subdirectory, local=False)
-        async with self._access(run) as (access, scope):
+        async with reaching(self._cluster, self._settings, run) as (access, scope):
             git = Git(access, timeout=self._settings.resolve_timeout)
             found = await self._commit(run, git, location, scope)
             snapshot = await self._snapshots.get(
@@ -110,39 +110,60 @@ class Repositories:
             location.uri, found.commit, ref=found.ref, subdirectory=location.subdirectory, wanted=is_project_file
         )
 
-    @contextlib.asynccontextmanager
-    async def _access(self, run: ProjectRun) -> AsyncIterator[tuple[Access, Hashable]]:
-        """How Git may reach the server for this run, and the scope in which answers may be shared.
 
-        The credentials lie in files that nobody else can read, for the time of the look-up.
-        """
-        rules: dict[str, Any] = {
-            "protocols": self._settings.git_protocols,
-            "allow_other_hosts": self._settings.git_other_hosts,
-            "largest_file": _LARGEST if shutil.which("prlimit") else None,
-        }
-        reference = run.spec.project.auth_secret_ref
-        if reference is None:
-            yield Access.scrubbed(**rules), None
-            return
-        namespace = run.metadata.namespace
-        try:
-            secret = await self._cluster.get(SECRETS, namespace, reference.name)
-        except ApiError as error:
-            if not error.not_found:
-                raise
-            # GitOps tools may apply the Secret after the run, so this is worth waiting for.
-            raise SourceUnavailable(
-                f"spec.project.authSecretRef: there is no Secret {reference.name} in namespace {namespace}. Create it "
-                "(type kubernetes.io/basic-auth or kubernetes.io/ssh-auth); the run goes on by itself."
-            ) from None
-        directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-        try:
-            _write_secret(secret, directory, reference.name)
-            scope = (secret["metadata"]["uid"], secret["metadata"]["resourceVersion"])
-            yield Access.scrubbed(credentials=directory, **rules), scope
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+@contextlib.asynccontextmanager
+async def reaching(
+    cluster: Cluster,
+    settings: Settings,
+    run: ProjectRun,
+    *,
+    largest: int = _LARGEST,
+    check: Callable[[], None] | None = None,
+) -> AsyncIterator[tuple[Access, Hashable]]:
+    """How Git may reach the server for this run, and the scope in which answers may be shared.
+
+    The credentials lie in files that nobody else can read, for the time of the block.
+
+    Args:
+        cluster: Where the Secret with Git credentials is.
+        settings: What Git may do.
+        run: The run.
+        largest: Bytes that Git may write into one file.
+        check: Called again and again while Git works; what it raises ends Git.
+
+    Raises:
+        SourceError: There is no such Secret, or it cannot be read as one.
+        ApiError: It cannot be read.
+        ClusterUnreachable: The same.
+    """
+    rules: dict[str, Any] = {
+        "protocols": settings.git_protocols,
+        "allow_other_hosts": settings.git_other_hosts,
+        "largest_file": largest if shutil.which("prlimit") else None,
+        "check": check,
+    }
+    reference = run.spec.project.auth_secret_ref
+    if reference is None:
+        yield Access.scrubbed(**rules), None
+        return
+    namespace = run.metadata.namespace
+    try:
+        secret = await cluster.get(SECRETS, namespace, reference.name)
+    except ApiError as error:
+        if not error.not_found:
+            raise
+        # GitOps tools may apply the Secret after the run, so this is worth waiting for.
+        raise SourceUnavailable(
+            f"spec.project.authSecretRef: there is no Secret {reference.name} in namespace {namespace}. Create it "
+            "(type kubernetes.io/basic-auth or kubernetes.io/ssh-auth); the run goes on by itself."
+        ) from None
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+    try:
+        _write_secret(secret, directory, reference.name)
+        scope = (secret["metadata"]["uid"], secret["metadata"]["resourceVersion"])
+        yield Access.scrubbed(credentials=directory, **rules), scope
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def advice(run: ProjectRun) -> str:
