@@ -20,7 +20,7 @@ from mlp.tracking.names import ENV_TRACKING_URI
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Workspace", "find_workspace", "is_databricks"]
+__all__ = ["Workspace", "find_workspace", "is_databricks", "workspace_settings"]
 
 DEFAULT_PROFILE: Final = "DEFAULT"
 # What a project's command is given, as MLflow gives it.
@@ -58,7 +58,7 @@ def find_workspace(uri: str, variables: Mapping[str, str]) -> Workspace:
         TrackingDenied: There are no credentials.
     """
     profile = _profile(uri) or variables.get("DATABRICKS_CONFIG_PROFILE")
-    settings = _settings(profile, variables)
+    settings = workspace_settings(profile, variables)
     credentials = Credentials(settings.get("username"), settings.get("password"), settings.get("token"))
     # As everywhere for Databricks, a token comes first: a user name beside it is only information.
     if credentials.token:
@@ -91,8 +91,12 @@ def _profile(uri: str) -> str | None:
     return profile.strip("/")
 
 
-def _settings(profile: str | None, variables: Mapping[str, str]) -> dict[str, str]:
-    """The profile alone where one is named; else the variables, and the default profile where they say nothing."""
+def workspace_settings(profile: str | None, variables: Mapping[str, str]) -> dict[str, str]:
+    """The profile alone where one is named; else the variables, and the default profile where they say nothing.
+
+    Raises:
+        UsageError: There is no such profile, or the file of profiles cannot be read.
+    """
     if profile is None:
         given = {name: variables.get(f"DATABRICKS_{name.upper()}") for name in PASSED_ON}
         found = {name: value for name, value in given.items() if value}

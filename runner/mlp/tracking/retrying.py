@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from mlp.errors import TrackingUnavailable
+from mlp.errors import TrackingUnavailable, WorkspaceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,19 +48,31 @@ class Patience:
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- nothing secret
 
 
-def persist(call: Callable[[], _Result], patience: Patience) -> _Result:
+def persist(
+    call: Callable[[], _Result],
+    patience: Patience,
+    *,
+    failure: type[Unanswered | WorkspaceUnavailable] = Unanswered,
+    sleep: Callable[[float], object] = time.sleep,
+) -> _Result:
     """Call until it works.
 
+    Args:
+        call: What is called.
+        patience: How often, and for how long.
+        failure: What says that another attempt may help; anything else is passed on.
+        sleep: Waits so many seconds.
+
     Raises:
-        Unanswered: The patience is over; this is the last attempt's error.
+        Unanswered: Or what `failure` names. The patience is over; this is the last attempt's error.
     """
     until = time.monotonic() + patience.seconds
     for attempt in itertools.count(2):
         try:
             return call()
-        except Unanswered as error:
+        except failure as error:
             pause = max(patience.before(attempt), error.after)
             if attempt > patience.attempts or time.monotonic() + pause > until:
                 raise
-        time.sleep(pause)
+        sleep(pause)
     raise AssertionError  # pragma: no cover -- itertools.count has no end
