@@ -31,6 +31,7 @@ __all__ = [
     "DeletePods",
     "DeleteRun",
     "FetchOutput",
+    "FindRemote",
     "HoldRun",
     "LetRunGo",
     "Observed",
@@ -61,6 +62,7 @@ class Rules:
         beginning_patience: Seconds that its Job may: longer than the server is asked for. A command that starts without
             an MLflow run of its own would begin another.
         tracking_limit: Seconds after which nothing is held back for the sake of the tracking server.
+        remote_limit: Seconds after which nothing is held back for a Databricks workspace that says nothing.
     """
 
     defaults: PodDefaults
@@ -68,6 +70,7 @@ class Rules:
     tracking_patience: float = 5.0
     beginning_patience: float = 15.0
     tracking_limit: float = 600.0
+    remote_limit: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,13 @@ class HoldRun:
 
 @dataclass(frozen=True, slots=True)
 class LetRunGo:
-    """Take our finalizer off the ProjectRun."""
+    """Take our finalizer off the ProjectRun.
+
+    Attributes:
+        abandoned: What may still be on Databricks, and what is to be done about it; None if nothing is.
+    """
+
+    abandoned: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +279,17 @@ class SubmitRemote:
 
     task: RemoteTask
     resolved: Resolved
+
+
+@dataclass(frozen=True, slots=True)
+class FindRemote:
+    """Find out which run has a token, whose submission may or may not have arrived, so that it can be cancelled.
+
+    Attributes:
+        token: The token.
+    """
+
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +330,7 @@ Action = (
     | HoldRun
     | LetRunGo
     | SubmitRemote
+    | FindRemote
     | CancelRemote
     | FetchOutput
 )

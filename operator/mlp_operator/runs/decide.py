@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlp.resources import ConditionType, Phase, Reason, names
 from mlp_operator.runs.actions import Decision, Observed, ReleasePods, Rules
 from mlp_operator.runs.deadlines import pending_deadline, too_late
+from mlp_operator.runs.delegating import delegated
 from mlp_operator.runs.ending import after_the_end, during_deletion
 from mlp_operator.runs.pods import held, left
 from mlp_operator.runs.reporting import say, sooner
@@ -42,6 +43,8 @@ def decide(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> 
     """
     if run.spec.managed_by not in (None, names.MANAGED_BY):
         return Decision()
+    if run.spec.backend.type == "Databricks":
+        return delegated(run, observed, now, rules)
     if run.being_deleted:
         return during_deletion(run, observed, now, rules)
     if run.finished:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from mlp.errors import FieldNotSupported, ParameterInvalid, ProjectInvalid
+from mlp.errors import ParameterInvalid, ProjectInvalid
 from mlp.project import Project
 from mlp.resources import names
 from mlp.resources.plan import Plan, PlannedParameter, PlannedProject
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlp.resources.plan import PlannedDownload, PlannedSource
     from mlp_operator.runs.recording import TrackingServer
 
-__all__ = ["Resolved", "SecretVariable", "plan_run", "refuse_unsupported"]
+__all__ = ["Resolved", "SecretVariable", "as_planned", "check_reach", "check_size", "plan_run"]
 
 _LONGEST_COMMAND: Final = 120_000
 """Bytes. Linux takes one argument, or variable, of at most 131,072 (MAX_ARG_STRLEN), and doubled dollar signs need
@@ -65,24 +65,16 @@ class Resolved:
         docker_image: docker_env.image of the project.
         variables: Environment variables that docker_env sets.
         secret_variables: Environment variables that parameters from Secrets need.
+        given: The parameters' values as they were given, where they are resolved once more elsewhere (Databricks).
+        python_libraries: What a databricks_spark_job wants to be installed.
     """
 
     plan: Plan
     docker_image: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
     secret_variables: tuple[SecretVariable, ...] = ()
-
-
-def refuse_unsupported(run: ProjectRun) -> None:
-    """Refuse what the API has and this version does not act on, instead of ignoring it.
-
-    Raises:
-        FieldNotSupported: The message names the field.
-    """
-    if run.spec.backend.type == "Databricks":
-        raise FieldNotSupported(
-            "This version of mlp does not act on spec.backend.type Databricks. Create a new ProjectRun without it."
-        )
+    given: tuple[tuple[str, str], ...] = ()
+    python_libraries: tuple[str, ...] = ()
 
 
 def plan_run(
@@ -119,16 +111,16 @@ def plan_run(
         places=places,
         references={name: each.variable for name, each in secret_variables.items()},
     )
-    _reachable(places.downloads, tracking)
+    check_reach(places.downloads, tracking)
     _passable(secrets)
     plan = Plan(
         source=source,
-        project=_planned(invocation, surroundings.manager, places.downloads),
+        project=as_planned(invocation, surroundings.manager, places.downloads),
         downloads=tuple(places.downloads),
         environment=surroundings.environment,
         tracking_uri=None if tracking is None else tracking.uri,
     )
-    _fits(plan)
+    check_size(plan)
     resolved = Resolved(plan, surroundings.docker_image, surroundings.variables, tuple(secret_variables.values()))
     _possible(run, resolved, tracking)
     return resolved
@@ -179,7 +171,8 @@ def _secret_variables(run: ProjectRun) -> dict[str, SecretVariable]:
     return found
 
 
-def _planned(invocation: Invocation, manager: str, downloads: list[PlannedDownload]) -> PlannedProject:
+def as_planned(invocation: Invocation, manager: str, downloads: list[PlannedDownload]) -> PlannedProject:
+    """What a plan says of a project."""
     given = {download.parameter: download.uri for download in downloads}
     parameters = [
         PlannedParameter(
@@ -200,7 +193,12 @@ def _planned(invocation: Invocation, manager: str, downloads: list[PlannedDownlo
     )
 
 
-def _reachable(downloads: list[PlannedDownload], tracking: TrackingServer | None) -> None:
+def check_reach(downloads: list[PlannedDownload], tracking: TrackingServer | None) -> None:
+    """Refuse downloads from a tracking server that there is not.
+
+    Raises:
+        ParameterInvalid: There is such a parameter.
+    """
     for download in downloads:
         if tracking is None and _OF_THE_TRACKING_SERVER.match(download.uri):
             raise ParameterInvalid(
@@ -219,7 +217,13 @@ def _passable(secrets: Mapping[str, str]) -> None:
             )
 
 
-def _fits(plan: Plan) -> None:
+def check_size(plan: Plan) -> None:
+    """Refuse what fits neither into a pod nor into a status.
+
+    Raises:
+        ParameterInvalid: The command with its parameters is too long.
+        ProjectInvalid: What the project says of itself is.
+    """
     command = len(plan.project.command.encode())
     whole = len(plan.to_json().encode())
     if command > _LONGEST_COMMAND or whole > _LONGEST_PLAN:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from mlp.resources import ProjectRun
+    from mlp.resources import DatabricksStatus, ProjectRun
     from mlp.resources.plan import Plan, PlannedSource
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Untracked",
     "abandoned_run",
     "annotation_of",
+    "databricks_tags",
     "facts_of",
     "server_of",
     "told_by",
@@ -129,7 +130,7 @@ def facts_of(run: ProjectRun, plan: Plan, *, image: str | None = None) -> RunFac
         tags={
             **project_tags(
                 entry_point=plan.project.entry_point,
-                backend="kubernetes",
+                backend=run.spec.backend.type.lower(),
                 project=plan.project.name,
                 environment=manager,
                 image=(image or run.spec.environment.image) if manager == "docker" else None,
@@ -148,6 +149,18 @@ def facts_of(run: ProjectRun, plan: Plan, *, image: str | None = None) -> RunFac
             if parameter.value is not None
         },
     )
+
+
+def databricks_tags(status: DatabricksStatus | None, host: str | None) -> dict[str, str]:
+    """MLflow's tags of a run on Databricks: its page there, its number, and the workspace."""
+    if status is None or status.run_id is None:
+        return {}
+    tags = {
+        names.DATABRICKS_RUN_URL: status.run_page_url,
+        names.DATABRICKS_SHELL_JOB_RUN_ID: status.run_id,
+        names.DATABRICKS_WEBAPP_URL: host,
+    }
+    return {name: value for name, value in tags.items() if value}
 
 
 def _origin(source: PlannedSource) -> dict[str, Any]:

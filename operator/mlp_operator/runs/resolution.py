@@ -22,9 +22,10 @@ from mlp_operator.machinery.cluster import ApiError, ClusterUnreachable
 from mlp_operator.runs import bundles, repositories
 from mlp_operator.runs.bundles import BundleMissing, Bundles
 from mlp_operator.runs.outcome import Outcome, Refused, Unavailable, Working
-from mlp_operator.runs.planning import Resolved, plan_run, refuse_unsupported
+from mlp_operator.runs.planning import Resolved, plan_run
 from mlp_operator.runs.recording import server_of
 from mlp_operator.runs.references import read_parameters
+from mlp_operator.runs.remote_planning import plan_remote_run, refuse_for_databricks
 from mlp_operator.runs.repositories import Repositories
 from mlp_operator.runs.sharing import Kept, Work
 
@@ -139,7 +140,9 @@ class Resolver:
         return Unavailable(error.reason, str(error), datetime.now(UTC) + timedelta(seconds=delay))
 
     async def _resolve(self, run: ProjectRun) -> Resolved:
-        refuse_unsupported(run)
+        remote = run.spec.backend.type == "Databricks"
+        if remote:
+            refuse_for_databricks(run)
         # First, because it is quick: whoever waits for a Secret does not ask Git again and again meanwhile.
         given = await read_parameters(self._cluster, run)
         if (bundle := run.spec.project.bundle) is not None:
@@ -150,6 +153,11 @@ class Resolver:
             except AuthenticationFailed as error:
                 raise AuthenticationFailed(f"{error} {repositories.advice(run)}") from None
         settings = self._settings
+        tracking = server_of(run, settings.tracking_uri or None, settings.tracking_secret or None)
+        if remote:
+            return await asyncio.to_thread(
+                plan_remote_run, run, files=files, source=source, values=given.values, tracking=tracking
+            )
         # YAML of a quarter of a megabyte takes a second, in which nothing else would happen.
         return await asyncio.to_thread(
             plan_run,
@@ -158,7 +166,7 @@ class Resolver:
             source=source,
             values=given.values,
             secrets=given.secrets,
-            tracking=server_of(run, settings.tracking_uri or None, settings.tracking_secret or None),
+            tracking=tracking,
         )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from mlp.resources import (
     Condition,
     ConditionType,
+    DatabricksStatus,
     EnvironmentStatus,
     KubernetesStatus,
     MlflowStatus,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mlp_operator.runs.following import Record
     from mlp_operator.runs.situation import Reading, Situation, Step
 
-__all__ = ["before_job", "merge_patch", "plan_facts", "recorded", "with_job"]
+__all__ = ["before_job", "merge_patch", "plan_facts", "recorded", "with_job", "with_remote"]
 
 _LONGEST_MESSAGE: Final = 4096
 """Bytes. Six conditions may repeat the first line, and kubectl prints them all."""
@@ -122,6 +123,47 @@ def with_job(
         record=record,
         admitted=admitted,
     )
+
+
+def with_remote(  # noqa: PLR0913 -- one argument a fact
+    stored: ProjectRunStatus,
+    situation: Situation,
+    *,
+    databricks: DatabricksStatus,
+    attempts: int,
+    generation: int,
+    now: datetime,
+    plan: Plan | None = None,
+    record: Record | None = None,
+    started: bool = False,
+    completed: datetime | None = None,
+) -> ProjectRunStatus:
+    """The status of a run that is, or is about to be, on Databricks.
+
+    Args:
+        stored: The status so far; what it knows of source and project stays.
+        situation: What the run is in.
+        databricks: What is known of the newest submission.
+        attempts: Attempts that have begun.
+        generation: The metadata.generation that was looked at.
+        now: Becomes the time of what changes.
+        plan: What was resolved, where that is new.
+        record: How the run stands in MLflow.
+        started: Whether the command was started in any attempt.
+        completed: When Databricks says that it ended.
+    """
+    facts: dict[str, Any] = plan_facts(plan) if plan is not None else {}
+    # A run that was held starts anew, and so does the time that it may be active.
+    start = (stored.start_time or _whole(now)) if databricks.run_id is not None else None
+    facts |= {
+        "attempts": attempts,
+        "databricks": databricks,
+        "start_time": stored.start_time
+        if situation.finished or (databricks.token is not None and start is None)
+        else start,
+        "completion_time": _whole(completed or now) if situation.finished else None,
+    }
+    return _status(stored, situation, facts, generation=generation, now=now, started=started, record=record)
 
 
 def recorded(stored: ProjectRunStatus, record: Record, *, generation: int, now: datetime) -> ProjectRunStatus:
@@ -289,8 +331,8 @@ def _conditions(
         conditions.append(
             condition(ConditionType.RESOLVED, "False" if situation.finished else "Unknown", reason, headline)
         )
-    if status.kubernetes is not None and status.kubernetes.job_name is not None:
-        text = f"Job {status.kubernetes.job_name}"
+    if (submitted := _submitted_as(status)) is not None:
+        text = submitted
         conditions.append(condition(ConditionType.SUBMITTED, "True", Reason.SUBMITTED, text))
         if admitted is not None:
             why, text = (Reason.ADMITTED, "The queue has granted quota.") if admitted else (reason, headline)
@@ -298,6 +340,15 @@ def _conditions(
         why, text = (Reason.INITIALIZED, "The command was started.") if started else (reason, headline)
         conditions.append(condition(ConditionType.INITIALIZED, "True" if started else "False", why, text))
     return conditions
+
+
+def _submitted_as(status: ProjectRunStatus) -> str | None:
+    """What stands for a run where it was submitted to; None if nothing does."""
+    if status.kubernetes is not None and status.kubernetes.job_name is not None:
+        return f"Job {status.kubernetes.job_name}"
+    if status.databricks is not None and status.databricks.run_id is not None:
+        return f"Run {status.databricks.run_id} on Databricks"
+    return None
 
 
 def _pinned(status: ProjectRunStatus) -> str:

@@ -14,11 +14,12 @@ from mlp_operator.runs.reporting import follow_up, say, server, sooner
 from mlp_operator.runs.situation import Situation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from mlp.resources import ProjectRun
 
-__all__ = ["toward_job"]
+__all__ = ["once_resolved", "toward_job"]
 
 _WAITING: Final = (Reason.SOURCE_UNAVAILABLE, Reason.PARAMETER_SOURCE_PENDING)
 _CONFLICT_RETRY: Final = 5.0
@@ -34,6 +35,25 @@ def toward_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rules,
         now: The present moment.
         rules: The operator's settings.
         attempts_before: Attempts that earlier Jobs have used up.
+    """
+
+    def submit(resolved: Resolved) -> Decision:
+        return _submit(run, resolved, observed, now, rules, attempts_before=attempts_before)
+
+    return once_resolved(run, observed, now, rules, submit)
+
+
+def once_resolved(
+    run: ProjectRun, observed: Observed, now: datetime, rules: Rules, go_on: Callable[[Resolved], Decision]
+) -> Decision:
+    """Have the project looked up, and go on with what was found.
+
+    Args:
+        run: The run.
+        observed: What is there.
+        now: The present moment.
+        rules: The operator's settings.
+        go_on: What comes next.
     """
     match observed.outcome:
         case None:
@@ -56,7 +76,7 @@ def toward_job(run: ProjectRun, observed: Observed, now: datetime, rules: Rules,
             situation = Situation(Phase.RESOLVING, waiting, f"{message} (trying again)")
             return sooner(say(run, situation, observed, now, rules), wait)
         case Resolved() as resolved:
-            return _submit(run, resolved, observed, now, rules, attempts_before=attempts_before)
+            return go_on(resolved)
 
 
 def _submit(

@@ -23,6 +23,7 @@ def events_between(before: ProjectRunStatus, after: ProjectRunStatus) -> list[Ev
     if outcome is None:
         return []
     events = [*_of_resolution(before, after, outcome), *_of_job(before, after, outcome)]
+    events += _of_databricks(before, after)
     events += _of_queue(before, after)
     if previous is None or (previous.status, previous.reason) != (outcome.status, outcome.reason):
         events += _of_outcome(before, after, outcome)
@@ -50,6 +51,17 @@ def _of_job(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Conditio
         yield Event("Normal", EventReason.JOB_CREATED, f"Created Job {job.job_name}")
 
 
+def _of_databricks(before: ProjectRunStatus, after: ProjectRunStatus) -> Iterator[Event]:
+    there, was = after.databricks, before.databricks
+    known = was.run_id if was is not None else None
+    if there is not None and there.run_id is not None and there.run_id != known:
+        page = f": {there.run_page_url}" if there.run_page_url else ""
+        yield Event("Normal", EventReason.DATABRICKS_RUN_SUBMITTED, f"Run {there.run_id} on Databricks{page}")
+    ended = after.phase in (Phase.SUSPENDED, Phase.CANCELLED, Phase.FAILED) and before.phase != after.phase
+    if was is not None and was.cancel_reason is not None and ended:
+        yield Event("Normal", EventReason.DATABRICKS_RUN_CANCELLED, f"Run {known} on Databricks was cancelled")
+
+
 def _of_queue(before: ProjectRunStatus, after: ProjectRunStatus) -> Iterator[Event]:
     admitted, was = after.condition(ConditionType.ADMITTED), before.condition(ConditionType.ADMITTED)
     if admitted is None or after.phase in (Phase.SUSPENDED, Phase.CANCELLED):
@@ -64,9 +76,8 @@ def _of_outcome(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Cond
     if before.phase == Phase.SUSPENDED and outcome.status == "Unknown" and after.phase != Phase.SUSPENDED:
         yield Event("Normal", EventReason.RUN_RESUMED, "spec.suspend is false again")
     match after.phase:
-        case Phase.RUNNING:
-            pod = after.kubernetes.pod_name if after.kubernetes is not None else None
-            yield Event("Normal", EventReason.RUN_STARTED, f"The command runs in pod {pod}")
+        case Phase.RUNNING if before.phase != Phase.RUNNING:
+            yield Event("Normal", EventReason.RUN_STARTED, _where(after))
         case Phase.SUSPENDED:
             yield Event("Normal", EventReason.RUN_SUSPENDED, outcome.message)
         case Phase.SUCCEEDED:
@@ -78,3 +89,9 @@ def _of_outcome(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Cond
             yield Event("Warning", reason, f"{outcome.reason}: {outcome.message}")
         case Phase.PENDING if outcome.reason == Reason.RETRYING:
             yield Event("Warning", EventReason.RUN_RETRYING, outcome.message)
+
+
+def _where(status: ProjectRunStatus) -> str:
+    if status.databricks is not None:
+        return f"The command runs on Databricks, in run {status.databricks.run_id}"
+    return f"The command runs in pod {status.kubernetes.pod_name if status.kubernetes is not None else None}"

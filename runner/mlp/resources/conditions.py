@@ -136,3 +136,4 @@ class EventReason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     DATABRICKS_RUN_SUBMITTED = "DatabricksRunSubmitted"
     DATABRICKS_RUN_CANCELLED = "DatabricksRunCancelled"
+    DATABRICKS_RUN_ABANDONED = "DatabricksRunAbandoned"
