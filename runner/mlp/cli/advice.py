@@ -25,6 +25,9 @@ _WAY_OUT: Final[Mapping[str, str]] = {
     Reason.VOLUME_MOUNT_FAILED: "Mend the volume, the Secret or the ConfigMap that is named; then it goes on.",
     Reason.IMAGE_PULL_BACK_OFF: "Put the image or its pull secret in place, and it goes on. Else submit it anew.",
     Reason.WAITING_FOR_QUOTA: "It goes on when its queue admits it.",
+    Reason.WORKSPACE_UNAVAILABLE: "It goes on when the workspace answers, and the Secret that it names is there.",
+    Reason.WAITING_FOR_COMPUTE: "It goes on when Databricks has made its compute ready; its page says more.",
+    Reason.ENDING: "It has ended when Databricks says so.",
     # After the end: what is to be changed before it is worth another run.
     Reason.AUTHENTICATION_FAILED: "Correct the Secret with the Git credentials, then run it once more.",
     Reason.SOURCE_NOT_FOUND: "Correct the project's URI, version or directory, and submit it anew.",
@@ -39,6 +42,12 @@ _WAY_OUT: Final[Mapping[str, str]] = {
     Reason.EVICTED: "Ask for the memory and the storage that it needs; backoffLimit lets it begin again by itself.",
     Reason.NODE_LOST: "Run it once more; backoffLimit lets it begin again by itself.",
     Reason.DEADLINE_EXCEEDED: "Submit it anew with a longer activeDeadlineSeconds.",
+    Reason.WORKSPACE_DENIED: "Correct the Secret or the rights in the workspace, then run it once more.",
+    Reason.WORKSPACE_REFUSED: "Correct what is asked of the workspace, and submit it anew.",
+    Reason.WORKSPACE_FAILED: "See its page on Databricks, then run it once more; backoffLimit does that by itself.",
+    Reason.RUN_SKIPPED: "Run it once more when the workspace has room.",
+    Reason.RUN_LOST: "See what it has left behind, and run it once more if need be.",
+    Reason.STATUS_CHECK_TIMEOUT: "See its page on Databricks, where it may still be running; deleting it cancels it.",
     Reason.PENDING_DEADLINE_EXCEEDED: "Mend what it waited for, then run it once more.",
 }
 _NOT_AS_IT_IS: Final = frozenset(
@@ -53,6 +62,7 @@ _NOT_AS_IT_IS: Final = frozenset(
         Reason.FIELD_NOT_SUPPORTED,
         Reason.OOM_KILLED,
         Reason.DEADLINE_EXCEEDED,
+        Reason.WORKSPACE_REFUSED,
     }
 )
 """Another run of the same would end the same."""
@@ -79,6 +89,7 @@ def advice(run: ProjectRun, call: Callable[..., str]) -> Iterator[str]:
 def _commands(run: ProjectRun, reason: str) -> Iterator[tuple[str, str]]:
     failed = next((step.name for step in run.status.steps or () if step.state == "Failed"), None)
     had_pod = bool(run.status.kubernetes and run.status.kubernetes.pod_name)
+    has_log = bool(run.status.databricks and run.status.databricks.log_config_map_name)
     if not run.finished:
         if run.spec.suspend:
             yield "Let it go on", "resume"
@@ -88,6 +99,8 @@ def _commands(run: ProjectRun, reason: str) -> Iterator[tuple[str, str]]:
         return
     if had_pod:
         yield "Read what it wrote", f"logs -s {failed}" if failed not in {None, "main"} else "logs"
+    elif has_log:
+        yield "Read what it wrote", "logs"
     if run.status.mlflow and run.status.mlflow.run_id:
         yield "Copy its artifacts", "cp"
     if reason not in _NOT_AS_IT_IS:

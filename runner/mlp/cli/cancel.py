@@ -22,7 +22,7 @@ __all__ = ["command"]
 @click.command(
     epilog=examples(
         ("Let a run put its affairs in order, and end", "mlp cancel wine-main-x7k2p"),
-        ("At once, and wait until no pod is left", "mlp cancel wine-main-x7k2p --now --wait"),
+        ("At once, and wait until nothing of it is left", "mlp cancel wine-main-x7k2p --now --wait"),
     )
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=runs)
@@ -33,7 +33,8 @@ __all__ = ["command"]
 def command(names: tuple[str, ...], *, place: Place, now: bool, wait: bool, timeout: float | None) -> None:
     """End runs: their commands get SIGTERM and their grace period, and nothing is started again.
 
-    The runs stay, with what is known about them. A run that has ended is left as it is.
+    A run on Databricks is cancelled there, and has ended when Databricks says so; --now changes nothing about that. The
+    runs stay, with what is known about them. One that has ended is left as it is.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait.")

@@ -31,7 +31,10 @@ __all__ = ["command"]
 @click.option("--timeout", type=DURATION, help="How long to wait for each at most, such as 90s or 2h.")
 @place_options
 def command(names: tuple[str, ...], *, place: Place, wait: bool, timeout: float | None) -> None:
-    """Delete runs, and what they left in the cluster: their Jobs, pods and logs. A run under way is ended."""
+    """Delete runs, and what they left in the cluster: their Jobs, pods and logs.
+
+    A run under way is ended; one on Databricks is cancelled there before its ProjectRun goes.
+    """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait.")
     with place.connect() as cluster:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mlp.backends.kubernetes.events import Event
     from mlp.resources import Condition, ProjectRun
+    from mlp.resources.databricks import DatabricksBackend
 
 __all__ = ["described_run"]
 
@@ -35,6 +36,7 @@ def described_run(run: ProjectRun, *, events: Iterable[Event], call: Callable[..
     yield from _section("What it runs", _labelled(_project(run)))
     yield from _section("Parameters", _parameters(run))
     yield from _section("Where", _labelled(_whereabouts(run)))
+    yield from _section("Databricks", _labelled(_on_databricks(run)))
     yield from _section("MLflow", _labelled(_tracking(run)))
     yield from _section("Steps", _steps(run))
     yield from _section("Conditions", _conditions(run.status.conditions or ()))
@@ -117,10 +119,32 @@ def _whereabouts(run: ProjectRun) -> Iterator[tuple[str, str | None]]:
         yield "Node", found.node_name
         yield "Exit code", None if found.exit_code is None else str(found.exit_code)
     yield "Queue", run.spec.queue_name
-    if found_there := run.status.databricks:
-        yield "Run", found_there.run_id
-        yield "State", found_there.state
-        yield "Page", found_there.run_page_url
+
+
+def _on_databricks(run: ProjectRun) -> Iterator[tuple[str, str | None]]:
+    if asked := run.spec.backend.databricks:
+        yield "Workspace", asked.host or "as its Secret says"
+        yield "Compute", _compute(asked)
+    if found := run.status.databricks:
+        yield "Run", found.run_id
+        yield "State", found.state
+        yield "Page", found.run_page_url
+        # A run that was held is submitted anew, which counts as no attempt.
+        yield "Submission", None if found.attempt is None else str(found.attempt)
+        if found.status_check_failure_time and not run.finished:
+            yield "Unreadable", f"for {age(found.status_check_failure_time)}"
+        yield "Ended for", found.cancel_reason
+        if found.log_config_map_name:
+            yield "Log", f"ConfigMap {found.log_config_map_name}"
+
+
+def _compute(asked: DatabricksBackend) -> str:
+    if asked.cluster is None:
+        version = asked.serverless and asked.serverless.environment_version
+        return f"serverless, environment version {version}" if version else "serverless"
+    if asked.cluster.existing_cluster_id:
+        return f"cluster {asked.cluster.existing_cluster_id}"
+    return "a cluster of its own"
 
 
 def _tracking(run: ProjectRun) -> Iterator[tuple[str, str | None]]:

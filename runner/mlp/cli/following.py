@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlp.cli.place import Place
     from mlp.resources import ProjectRun
 
-__all__ = ["described", "follow"]
+__all__ = ["described", "follow", "where_it_is"]
 
 _UNSEEN: Final = 10.0
 """Seconds after which a run that no operator has looked at deserves a word."""
@@ -53,12 +53,15 @@ def follow(run: KubernetesRun, place: Place, *, timeout: float | None = None, lo
 
 def _report(run: KubernetesRun, timeout: float | None) -> ProjectRun:
     """Print each state that is new, until the last."""
-    said = unrecorded = ""
+    said = unrecorded = place = ""
     asked_for_operator = False
     for state in run.states(timeout=timeout):
         if (line := described(state)) != said:
             click.echo(line, err=True)
             said = line
+        if (line := where_it_is(state)) and line != place:
+            click.echo(line, err=True)
+            place = line
         if (line := _unrecorded(state)) and line != unrecorded:
             click.echo(line, err=True)
             unrecorded = line
@@ -82,6 +85,14 @@ def described(run: ProjectRun) -> str:
     # What a failed run has to say is the error's to say, at the end.
     message = f": {succeeded.message}" if succeeded.message and succeeded.status == "Unknown" else ""
     return f"{run.name}: {phase}{reason}{message}"
+
+
+def where_it_is(run: ProjectRun) -> str:
+    """Where a run that is under way on Databricks can be seen, and when its output can; nothing of any other."""
+    page = run.status.databricks.run_page_url if run.status.databricks else None
+    if page is None or run.finished:
+        return ""
+    return f"{run.name}: on Databricks, which gives what a run writes at its end: {page}"
 
 
 def _unrecorded(run: ProjectRun) -> str:

@@ -74,6 +74,13 @@ def _lines(run: ProjectRun) -> Iterator[tuple[str, str]]:
         yield from ((label, value) for label, value in found.items() if value)
         if status.kubernetes.exit_code is not None:
             yield "Exit code", str(status.kubernetes.exit_code)
+    if status.databricks:
+        there = {
+            "Run": status.databricks.run_id,
+            "State": status.databricks.state,
+            "Page": status.databricks.run_page_url,
+        }
+        yield from ((label, value) for label, value in there.items() if value)
     if status.start_time:
         yield "Duration", age(status.start_time, until=status.completion_time)
     yield from _parameters(run)

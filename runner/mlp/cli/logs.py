@@ -10,6 +10,7 @@ from mlp.cli.candidates import runs
 from mlp.cli.durations import DURATION
 from mlp.cli.examples import examples
 from mlp.cli.place import place_options
+from mlp.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ def command(
 
     What the project's own command wrote stands as it is; what came before, from preparing it, is marked with its
     step. A step that is asked for alone stands as it is, too.
+
+    Databricks gives what a run wrote there when it has ended; -f waits for that.
     """
     with place.connect() as cluster:
         from mlp.backends.kubernetes import Wanted, read_logs  # noqa: PLC0415
@@ -78,19 +81,28 @@ def _writing(wanted: Wanted, *, timestamps: bool) -> Callable[[LogLine], str]:
         text = lambda line: line.marked  # noqa: E731
     else:
         text = str
-    return (lambda line: f"{line.moment} {text(line)}") if timestamps else text
+    return (lambda line: f"{_moment(line)} {text(line)}") if timestamps else text
+
+
+def _moment(line: LogLine) -> str:
+    if not line.moment:
+        raise UsageError("--timestamps is for runs in pods: the log of a run on Databricks has no times. Leave it out.")
+    return line.moment
 
 
 def _tell_waiting() -> Callable[[ProjectRun], None]:
     """Say on stderr why there is nothing to be read yet, once for each reason."""
-    from mlp.cli.following import described  # noqa: PLC0415
+    from mlp.cli.following import described, where_it_is  # noqa: PLC0415
 
-    said = ""
+    said = place = ""
 
     def tell(run: ProjectRun) -> None:
-        nonlocal said
+        nonlocal said, place
         if (line := described(run)) != said:
             said = line
+            click.echo(line, err=True)
+        if (line := where_it_is(run)) and line != place:
+            place = line
             click.echo(line, err=True)
 
     return tell

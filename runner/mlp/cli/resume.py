@@ -28,7 +28,7 @@ __all__ = ["command"]
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=runs)
 @place_options
 def command(names: tuple[str, ...], *, place: Place) -> None:
-    """Let suspended runs go on. Their commands begin from the start, in new pods."""
+    """Let suspended runs go on. Their commands begin from the start, in new pods or as new runs on Databricks."""
     with place.connect() as cluster:
         for_each(names, lambda name: _resume(cluster, name), done="resumed")
 

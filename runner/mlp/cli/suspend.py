@@ -30,7 +30,7 @@ __all__ = ["command"]
 def command(names: tuple[str, ...], *, place: Place) -> None:
     """Suspend runs: their pods are ended, and others begin from the start when they are resumed.
 
-    A run that has not begun does not begin until then.
+    A run that has not begun does not begin until then. One on Databricks is cancelled there, and submitted anew.
     """
     with place.connect() as cluster:
         for_each(names, lambda name: _suspend(cluster, name), done="suspended")

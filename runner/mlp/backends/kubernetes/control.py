@@ -51,6 +51,8 @@ def shut_down(cluster: Cluster, name: str, *, now: bool = False) -> Answer:
 def suspend(cluster: Cluster, name: str) -> Answer:
     """Ask for a run to be suspended: its pod is ended, and another begins when it is resumed.
 
+    One on Databricks is cancelled there, and submitted anew.
+
     Raises:
         RunNotFound: There is no such run.
         ClusterError: It is being shut down.

@@ -1,5 +1,7 @@
 """What a run's containers wrote, read from the cluster: the init containers' lines first, then main's.
 
+(A run on Databricks has none: see mlp.backends.kubernetes.remote_logs.)
+
 A log can be asked for before its pod exists and has to survive what cuts a connection: a silent hour, a restarted
 kubelet, an API server behind a load balancer. So each line is read with its time, a broken stream is taken up at the
 last one, and whether a container has ended is the pod's word, never the stream's.
@@ -15,6 +17,7 @@ from mlp.backends.kubernetes.log_lines import LogLine, Writer, last_of_each_step
 from mlp.backends.kubernetes.log_sources import Progress, Wanted, chosen_attempt, chosen_containers, progress_of
 from mlp.backends.kubernetes.pages import tracking_page
 from mlp.backends.kubernetes.patience import PATIENCE, patiently
+from mlp.backends.kubernetes.remote_logs import is_remote, remote_lines
 from mlp.errors import ClusterError, RunNotFound
 from mlp.resources import ConditionType, ProjectRun
 from mlp.resources.names import INIT_CONTAINERS
@@ -41,6 +44,8 @@ def read_logs(
     cluster: Cluster, run: str, wanted: Wanted | None = None, *, follow: bool, waiting: Waiting | None = None
 ) -> Iterator[LogLine]:
     """The lines of a run's newest pod; with ``follow``, those of every pod until the run has ended.
+
+    Those of a run on Databricks are there when it has ended.
 
     Args:
         cluster: Where the run is.
@@ -77,6 +82,9 @@ class _Reading:
     def lines(self) -> Iterator[LogLine]:
         """The lines."""
         last = ProjectRun.read(self._cluster.get(self._run))
+        if is_remote(last):
+            yield from remote_lines(self._cluster, last, self._wanted, follow=self._follow, waiting=self._waiting)
+            return
         pods = self._cluster.pods.of(self._run)
         if self._wanted.only_attempt:
             yield from self._of_pod(chosen_attempt(last, pods, self._wanted))

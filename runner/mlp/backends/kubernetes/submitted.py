@@ -102,16 +102,19 @@ class KubernetesRun:
         return shut_down(self.cluster, self.name, now=now)
 
     def cancel(self, *, now: bool = False) -> None:
-        """End the run and wait until no pod of it is left. Does nothing to a run that has ended."""
+        """End the run and wait until it has ended: no pod of it is left, or Databricks says so.
+
+        Does nothing to a run that has ended.
+        """
         if patiently(lambda: self.shut_down(now=now)) is not Answer.ENDED:
             self.wait()
 
     def suspend(self) -> Answer:
-        """Ask for the run's pod to be ended until the run is resumed."""
+        """Ask for the run's pod to be ended until the run is resumed; a run on Databricks is cancelled there."""
         return suspend(self.cluster, self.name)
 
     def resume(self) -> Answer:
-        """Ask for the run to go on, with a new pod."""
+        """Ask for the run to go on, with a new pod; on Databricks it is submitted anew."""
         return resume(self.cluster, self.name)
 
     def retry(self, *, name: str | None = None, latest: bool = False) -> KubernetesRun:
@@ -138,6 +141,8 @@ class KubernetesRun:
         tail: int | None = None,
     ) -> Iterator[str]:
         """The lines that the run wrote, without their line ends; those of its preparation begin with ``[step]``.
+
+        Those of a run on Databricks are there when it has ended.
 
         Args:
             follow: Go on with what comes, over all attempts, until the run has ended.
@@ -178,5 +183,13 @@ def _status(run: ProjectRun) -> str:
             return "FAILED"
         case _, Reason.RUNNING:
             return "RUNNING"
+        case _, Reason.ENDING | Reason.WORKSPACE_UNAVAILABLE if _was_started(run):
+            return "RUNNING"
         case _:
             return "SCHEDULED"
+
+
+def _was_started(run: ProjectRun) -> bool:
+    """Whether its command was started. What is said of a workspace, or of an end on the way, does not tell."""
+    initialized = run.status.condition(ConditionType.INITIALIZED)
+    return initialized is not None and initialized.status == "True"
