@@ -128,10 +128,16 @@ class Workspace:
         """
         return self._object(Kind.GET, "GET", f"{_JOBS}get", query={"run_id": run_id}, patience=patience)
 
-    def active_runs(self, *, patience: Patience | None = None) -> Iterator[dict[str, Any]]:
-        """The submitted runs that have not ended, newest first: those of everybody whom we may see.
+    def active_runs(self) -> Iterator[dict[str, Any]]:
+        """The submitted runs that have not ended: those of everybody whom we may see."""
+        for page in self.active_pages():
+            yield from page
 
-        Each page of `PAGE` runs is asked for when it is needed.
+    def active_pages(self, *, patience: Patience | None = None) -> Iterator[list[dict[str, Any]]]:
+        """The same in pages of `PAGE` runs, each of which is asked for when it is wanted.
+
+        Args:
+            patience: How often to ask for each; None for what the limits say.
         """
         query: dict[str, str | int] = {
             "active_only": "true",
@@ -143,7 +149,7 @@ class Workspace:
         while True:
             answer = self._object(Kind.LIST, "GET", f"{_JOBS}list", query=query, patience=patience)
             runs = answer.get("runs")
-            yield from (run for run in (runs if isinstance(runs, list) else []) if isinstance(run, dict))
+            yield [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
             token = answer.get("next_page_token")
             if not isinstance(token, str) or not token or token in seen:
                 return
