@@ -1,0 +1,87 @@
+"""The processes of a run: those of its process group, those that descend from them, those with the run's mark.
+
+A cluster's machine goes with the cluster, and takes everything with it that a task has started, in whatever session.
+Here that is looked up in /proc.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import signal
+
+__all__ = ["MARK", "Process", "end", "is_there", "of_run"]
+
+MARK = "DATABRICKS_DOUBLE_RUN"
+"""The variable that every process of a run inherits."""
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    group: int
+    session: int
+    began: int
+    command: str
+    marked: bool
+
+
+def is_there(pid: int, began: int | None) -> bool:
+    """Whether a process is running: one that has ended is still there until its parent asks, and does not count."""
+    found = _stat(pid)
+    return found is not None and (began is None or found[4] == began)
+
+
+def of_run(leader: int | None, mark: str) -> list[Process]:
+    """The run's processes that are running."""
+    wanted = f"{MARK}={mark}".encode()
+    found: dict[int, Process] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        stat = _stat(int(entry.name))
+        if stat is None:
+            continue
+        command = environment = b""
+        with contextlib.suppress(OSError):
+            command = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        shown = command.replace(b"\0", b" ").decode(errors="replace").strip()
+        found[stat[0]] = Process(*stat, shown, wanted in environment.split(b"\0"))
+    ours = {
+        pid
+        for pid, each in found.items()
+        if each.marked or (leader is not None and leader in {each.group, each.session})
+    }
+    grown = True
+    while grown:
+        more = {pid for pid, each in found.items() if each.parent in ours} - ours
+        ours |= more
+        grown = bool(more)
+    return [found[pid] for pid in sorted(ours)]
+
+
+def end(processes: list[Process], number: signal.Signals) -> None:
+    """Send a signal."""
+    for each in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if is_there(each.pid, each.began):
+                os.kill(each.pid, number)
+
+
+def _stat(pid: int) -> tuple[int, int, int, int, int] | None:
+    """A running process's id, parent, group, session and start."""
+    try:
+        # The name before ")" may hold anything.
+        words = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    if words[0] in {"Z", "X"}:
+        return None
+    return pid, int(words[1]), int(words[2]), int(words[3]), int(words[19])
