@@ -45,7 +45,7 @@ class Metrics:
         )
         self.databricks_requests = Counter(
             "mlp_databricks_requests",
-            "What Databricks workspaces were asked to do for runs, by how that ended; states apart.",
+            "Requests to Databricks workspaces; result is 'unreachable' where there was no answer.",
             ["operation", "result"],
             registry=self.registry,
         )

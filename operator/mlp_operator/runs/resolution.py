@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlp.errors import AuthenticationFailed, MlpError, ParameterPending, SourceUnavailable
 from mlp_operator.machinery.cluster import ApiError, ClusterUnreachable
-from mlp_operator.runs import bundles, repositories
+from mlp_operator.runs import bundles, remote_archives, repositories
 from mlp_operator.runs.bundles import BundleMissing, Bundles
 from mlp_operator.runs.outcome import Outcome, Refused, Unavailable, Working
 from mlp_operator.runs.planning import Resolved, plan_run
@@ -51,7 +51,7 @@ def forget_old_credentials() -> None:
 
     A pod's temporary directory outlives its containers. Only for a pod, where nobody else works in that directory.
     """
-    for prefix in (repositories.PREFIX, bundles.PREFIX):
+    for prefix in (repositories.PREFIX, bundles.PREFIX, remote_archives.PREFIX):
         for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             shutil.rmtree(left, ignore_errors=True)
 
