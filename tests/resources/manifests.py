@@ -162,6 +162,9 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     ),
     "serverless Databricks": of_databricks(serverless={}),
     "a bundle on Databricks": on_databricks(project={"bundle": {"configMapName": "wine", "sha256": SHA256}}),
+    "a bundle in a store that the operator fetches, on Databricks": on_databricks(
+        project={"bundle": {"uri": "s3://bucket/project.tar.gz", "sha256": SHA256}}, data={"secretRef": {"name": "aws"}}
+    ),
     "an environment on Databricks": on_databricks(environment={"manager": "Conda"}),
     "Databricks and its workspace files": of_databricks(serverless={}, uploadTo="/Workspace/Shared"),
     "Databricks and its old file system": of_databricks(serverless={}, uploadTo="dbfs:/tmp/mlp"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mlp.backends.bringing import bring
 from mlp.backends.checking import Call, check_environment
 from mlp.backends.manifest import read_text
+from mlp.backends.remote_checking import check_backend, check_remote_call
 from mlp.errors import EntryPointNotFound, ProjectInvalid, UsageError
 from mlp.project import Problem, Project
 from mlp.project.mlproject import parse_documents
@@ -101,6 +102,9 @@ def _manifest_problems(document: Value) -> list[Problem]:
         for key, at in document.repeated_keys()
     ]
     problems += [_at(document, mistake.location, str(mistake)) for mistake in ProjectRun.mistakes(document.data)]
+    if not problems:
+        spec = ProjectRun.parse(document.data).spec
+        problems += [_at(document, path, f"{'.'.join(path)}: {message}") for path, message in check_backend(spec)]
     return sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
@@ -135,12 +139,19 @@ def _misfits(directory: Path, call: Call, spec: ProjectRunSpec) -> Iterator[Prob
     except ProjectInvalid as error:
         yield Problem.of(error)
         return
+    if spec.backend.databricks is not None:
+        yield from check_remote_call(directory, call, spec, whole=False)
+    else:
+        yield from _objections(project, call, files)
+    if spec.environment.manager not in _READY_MADE:
+        yield from check_environment(project.environment, directory)
+
+
+def _objections(project: Project, call: Call, files: DirectoryFiles) -> Iterator[Problem]:
     name = str(call.entry_point)
     if (entry_point := project.entry_points.get(name)) is not None:
         yield from map(Problem.of, entry_point.faults(given=call.parameters))
     yield from project.objections(name, call.parameters, files=files, places=_Anywhere())
-    if spec.environment.manager not in _READY_MADE:
-        yield from check_environment(project.environment, directory)
 
 
 def _field(problem: Problem, given: list[str]) -> tuple[str | int, ...]:

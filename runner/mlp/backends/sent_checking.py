@@ -1,4 +1,4 @@
-"""What is wrong with a project that is about to be sent, seen as its pod will see it: only what was packed is there."""
+"""What is wrong with a project that is about to be sent, seen from where it will run: only what was packed is there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mlp.backends.checking import Call, check_project
+from mlp.backends.remote_checking import check_remote_call
 from mlp.data import destination, is_remote
 from mlp.errors import DataInvalid, ParameterInvalid, ProjectInvalid
 from mlp.project import Project, is_project_file
@@ -19,6 +20,7 @@ from mlp.source.bundle import unpack
 
 if TYPE_CHECKING:
     from mlp.backends.cargo import Cargo
+    from mlp.project import Problem
     from mlp.resources import ProjectRun
 
 __all__ = ["check_sent"]
@@ -75,7 +77,7 @@ class _Pod:
 
 
 def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> tuple[str, ...]:
-    """Look for mistakes that the operator, or the command in its pod, would run into.
+    """Look for mistakes that the operator, or the command where it runs, would run into.
 
     Args:
         cargo: The packed project.
@@ -105,7 +107,7 @@ def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> tuple[str, ...]:
             raise ProjectInvalid(
                 f"The project's directory {cargo.subdirectory} is not among what is sent: it is empty, or ignored."
             )
-        problems = check_project(directory, call, places=_Pod(directory, mounts))
+        problems = _problems(directory, call, run, mounts)
         if run.spec.environment.manager in _READY_MADE:
             problems = tuple(problem for problem in problems if problem.file is None or is_project_file(problem.file))
         errors = [str(problem) for problem in problems if problem.severity == "error"]
@@ -115,6 +117,16 @@ def check_sent(cargo: Cargo, source: Path, run: ProjectRun) -> tuple[str, ...]:
         return tuple(str(problem) for problem in problems if problem.severity == "warning" and problem.file is None)
     hint = _advice(errors, source, cargo.subdirectory)
     raise ProjectInvalid("\n".join([*errors, *hint]))
+
+
+def _problems(directory: Path, call: Call, run: ProjectRun, mounts: tuple[str, ...]) -> tuple[Problem, ...]:
+    places = _Pod(directory, mounts)
+    if run.spec.backend.databricks is None:
+        return check_project(directory, call, places=places)
+    problems = check_project(directory, Call(), places=places)
+    if any(problem.severity == "error" for problem in problems):
+        return problems
+    return (*problems, *check_remote_call(directory, call, run.spec, whole=True))
 
 
 def _leading_out(directory: Path, call: Call, tree: Path, source: Path) -> list[str]:

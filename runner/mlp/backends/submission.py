@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.backends.databricks_fields import COMPUTE_FIELDS, backend_fields, refuse_pod_options
 from mlp.errors import UsageError
 from mlp.resources import ProjectRun
 from mlp.resources.names import API_VERSION, KIND, MAX_NAME_LENGTH
@@ -45,7 +46,7 @@ class Request:
         auth_secret: The name of a Secret with Git credentials.
         env_manager: auto, conda, virtualenv, local or image.
         image: The image that the command runs in.
-        service_account: The pod's ServiceAccount.
+        service_account: The pod's ServiceAccount; on Databricks the one whose identity the run is submitted with.
         cpu: What main asks for.
         memory: What main asks for and may use at most.
         pod: Further fields of spec.backend.kubernetes.
@@ -64,6 +65,9 @@ class Request:
         active_deadline: Seconds that the run may be active.
         pending_deadline: Seconds after which the command must have started.
         ttl: Seconds after the end until the ProjectRun is deleted.
+        databricks_host: The workspace's URL. This and the next two ask for a run on Databricks.
+        databricks_secret: The name of a Secret with credentials for it; a ServiceAccount's identity without one.
+        cluster_spec: What the run gets to run on there, as MLflow has it.
     """
 
     uri: str | None = None
@@ -93,14 +97,34 @@ class Request:
     active_deadline: float | None = None
     pending_deadline: float | None = None
     ttl: float | None = None
+    databricks_host: str | None = None
+    databricks_secret: str | None = None
+    cluster_spec: Mapping[str, Any] | None = None
 
-    def to_spec(self) -> dict[str, Any]:
-        """The fields of a ProjectRun's spec that are asked for."""
+    @property
+    def is_for_databricks(self) -> bool:
+        """Whether it asks for a run on Databricks."""
+        return bool(self.databricks_host or self.databricks_secret or self.cluster_spec is not None)
+
+    def to_spec(self, *, on_databricks: bool = False) -> dict[str, Any]:
+        """The fields of a ProjectRun's spec that are asked for.
+
+        Args:
+            on_databricks: Whether it is known from elsewhere that the run is for Databricks.
+
+        Raises:
+            UsageError: A value that no field can have.
+        """
         requests = _given({"cpu": self.cpu, "memory": self.memory})
         # A pod over its memory request is the first to go when a node runs short; one over its limit is killed alone.
         resources = _given({"requests": requests, "limits": _given({"memory": self.memory})})
         manager = _manager(self.env_manager) or ("Image" if self.image else None)
-        kubernetes = _given({"serviceAccountName": self.service_account, "resources": resources, **self.pod})
+        if on_databricks or self.is_for_databricks:
+            asked = backend_fields(self)
+            backend = {"type": "Databricks", "databricks": asked} if asked else {}
+        else:
+            pod = {"serviceAccountName": self.service_account, "resources": resources, **self.pod}
+            backend = _given({"kubernetes": _given(pod)})
         cache = _given({"policy": _policy(self.cache_policy), "volumeClaimName": self.cache_claim})
         tags = [{"name": name, "value": value} for name, value in self.tags.items()]
         return _given(
@@ -125,7 +149,7 @@ class Request:
                         "secretRef": _named(self.environment_secret),
                     }
                 ),
-                "backend": _given({"kubernetes": kubernetes}),
+                "backend": backend,
                 "queueName": self.queue,
                 "queuePriorityClassName": self.priority,
                 "backoffLimit": self.backoff_limit,
@@ -162,7 +186,12 @@ def project_run(
             )
     if not name and not generate_name:
         metadata = {"name": _new_name(request), **metadata}
-    manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": request.to_spec()}
+    spec = request.to_spec()
+    if request.is_for_databricks:
+        refuse_pod_options(request, spec["project"])
+        if not request.databricks_secret:
+            spec["backend"]["databricks"]["auth"] = "WorkloadIdentity"
+    manifest = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
     ProjectRun.parse(manifest)
     return manifest
 
@@ -173,9 +202,9 @@ def with_request(manifest: Mapping[str, Any], request: Request) -> dict[str, Any
     Raises:
         UsageError: The manifest is not valid, before or with what was asked for.
     """
-    ProjectRun.parse(manifest)
-    asked = request.to_spec()
-    spec = dict(manifest["spec"])
+    on_databricks = ProjectRun.parse(manifest).spec.backend.databricks is not None or request.is_for_databricks
+    asked = request.to_spec(on_databricks=on_databricks)
+    spec = _without_compute(manifest["spec"], asked) if on_databricks else dict(manifest["spec"])
     if not {"uri", "bundle"}.isdisjoint(asked.get("project", {})):
         # What lies at another URI has other versions and directories.
         kept = {key: spec["project"][key] for key in ("entryPoint", "submodules", "lfs") if key in spec["project"]}
@@ -188,8 +217,19 @@ def with_request(manifest: Mapping[str, Any], request: Request) -> dict[str, Any
     for name, key in (("volumes", "name"), ("volumeMounts", "mountPath")):
         _add_before(asked, spec, ("backend", "kubernetes", name), key=key)
     result = {**manifest, "spec": _merged(spec, asked)}
+    if on_databricks:
+        refuse_pod_options(request, result["spec"]["project"])
     ProjectRun.parse(result)
     return result
+
+
+def _without_compute(spec: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's spec without what the run would get, if that is asked for otherwise: one replaces the other."""
+    there = (spec.get("backend") or {}).get("databricks") or {}
+    if set(COMPUTE_FIELDS).isdisjoint(asked.get("backend", {}).get("databricks", {})):
+        return dict(spec)
+    kept = {key: value for key, value in there.items() if key not in COMPUTE_FIELDS}
+    return {**spec, "backend": {**(spec.get("backend") or {}), "databricks": kept}}
 
 
 def _given(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,26 @@ _POD: Final = section(
     (("--memory",), _of("The memory that it asks for and may use, such as 4Gi.", "QUANTITY")),
 )
 
+_DATABRICKS: Final = section(
+    "On Databricks, instead of in a pod",
+    (("--databricks-host",), _of("The workspace.  [default: what the Secret's key host says]", "URL")),
+    (
+        ("--databricks-secret",),
+        _of(
+            "The Secret with its credentials: token, or clientId and clientSecret.  [default: none, but the identity "
+            "of --service-account]"
+        ),
+    ),
+    (
+        ("--cluster-spec",),
+        _of(
+            "What the run gets, as for 'mlflow run': a new cluster of the Jobs API, or existing_cluster_id, or "
+            "serverless. A .json file, or JSON itself.",
+            "FILE|JSON",
+        ),
+    ),
+)
+
 _LIMITS: Final = section(
     "Queue, retries and limits",
     (("--queue",), _of("The LocalQueue of Kueue that the run waits in.")),
@@ -98,8 +118,8 @@ _LIMITS: Final = section(
 def run_options(function: Command) -> Command:
     """Add the options; they arrive under the names of mlp.backends.submission.Request's fields.
 
-    `staging` and `bundle_limit` are none of these.
+    `staging` and `bundle_limit` are none of these; `cluster_spec` is text that is to be read.
     """
-    for add in (_LIMITS, _POD, _ENVIRONMENT, _SECRETS, _RECORD, _LOCAL):
+    for add in (_LIMITS, _DATABRICKS, _POD, _ENVIRONMENT, _SECRETS, _RECORD, _LOCAL):
         function = add(function)
     return function

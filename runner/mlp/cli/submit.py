@@ -36,6 +36,10 @@ _URI: Final = "https://git.example.com/wine.git"
         ("A project in Git; follow what it writes", f"mlp submit {_URI} -P alpha=0.5 --logs"),
         ("This directory as it lies here, and a file of yours", "mlp submit . -P data=@red.csv --logs"),
         ("With its size; the exit status is the run's", f"mlp submit {_URI} --memory 4Gi --wait"),
+        (
+            "On Databricks, on a cluster as for mlflow run",
+            f"mlp submit {_URI} --databricks-secret dbc --cluster-spec c.json",
+        ),
         ("What stands in a file, with another value", "mlp submit -f projectrun.yaml -P alpha=0.5"),
         ("Write that file, and ask no cluster", f"mlp submit {_URI} --dry-run client -o yaml"),
     ),
@@ -79,6 +83,7 @@ def command(  # noqa: PLR0913 -- one argument an option, as Click hands them ove
     parameters: dict[str, str],
     staging: str | None,
     bundle_limit: int | None,
+    cluster_spec: str | None,
     **asked: Any,  # noqa: ANN401 -- the fields of Request
 ) -> None:
     """Have a cluster run a project.
@@ -99,12 +104,14 @@ def command(  # noqa: PLR0913 -- one argument an option, as Click hands them ove
         raise click.UsageError(f"--dry-run={dry_run} starts no run, so there is none to wait for.")
     if timeout is not None and not waiting:
         raise click.UsageError("--timeout goes with --wait or --logs.")
+    from mlp.backends.configuration import read_backend_config  # noqa: PLC0415
     from mlp.backends.files_along import split_files  # noqa: PLC0415 -- pydantic takes 0.2 s
     from mlp.backends.sending import Luggage  # noqa: PLC0415
     from mlp.backends.submission import Request  # noqa: PLC0415
 
     values, sent = split_files(parameters)
-    request = Request(uri=uri, parameters=values, **asked)
+    compute = None if cluster_spec is None else read_backend_config(cluster_spec)
+    request = Request(uri=uri, parameters=values, cluster_spec=compute, **asked)
     luggage = Luggage(request, files=sent, staging=staging, limit=bundle_limit)
     if file is None:
         submissions = [luggage.new(name=name, generate_name=generate_name, namespace=place.namespace)]

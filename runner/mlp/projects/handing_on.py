@@ -31,7 +31,9 @@ def handed_on(manifest: Mapping[str, Any], driver: Driver) -> Object:
 
     spec, metadata = manifest["spec"], manifest["metadata"]
     access = {"project": driver.access_to(spec["project"].get("uri") or "")}
-    from_driver = merged(merged(driver.spec(), access), recording_of(local_request(""), driver, spec))
+    to_databricks = (spec.get("backend") or {}).get("type") == "Databricks"
+    own = driver.spec(to_databricks=to_databricks)
+    from_driver = merged(merged(own, access), recording_of(local_request(""), driver, spec))
     result = {**manifest, "spec": merged(from_driver, spec)}
     if metadata.get("namespace", driver.namespace) == driver.namespace:
         owners = [*(metadata.get("ownerReferences") or ()), driver.owner_reference()]

@@ -188,7 +188,8 @@ def _said(request: Request, settings: Settings, driver: Driver | None, project: 
     from mlp.backends.kubernetes.configuration import merged  # noqa: PLC0415
     from mlp.projects.recording import recording_of  # noqa: PLC0415
 
-    said = {} if driver is None else driver.spec()
+    to_databricks = (settings.spec.get("backend") or {}).get("type") == "Databricks"
+    said = {} if driver is None else driver.spec(to_databricks=to_databricks)
     for more in ({"project": project} if project else {}, settings.spec, recording_of(request, driver, settings.spec)):
         said = merged(said, more)
     return said

@@ -79,7 +79,18 @@ DATABRICKS_RULES: Final = (
         "the cache is for the backend Kubernetes; leave it out, for on Databricks an environment is built for its run",
     ),
     _without("environment.secret_ref", _NO_SECRETS),
-    _without("data.secret_ref", _NO_SECRETS),
+    # A bundle in a store is fetched by the operator.
+    Rule(
+        f"{_ELSEWHERE} || !(has(self.data) && has(self.data.secretRef)) || "
+        "(has(self.project.bundle) && has(self.project.bundle.uri))",
+        _NO_SECRETS,
+        lambda spec: (
+            _is_elsewhere(spec)
+            or _value(spec, ["data", "secret_ref"]) is None
+            or _value(spec, ["project", "bundle", "uri"]) is not None
+        ),
+        field="data.secretRef",
+    ),
     Rule(
         f"{_ELSEWHERE} || !has(self.parameters) || "
         "!self.parameters.exists(p, has(p.valueFrom) && has(p.valueFrom.secretKeyRef))",

@@ -24,9 +24,8 @@ __all__ = ["RIGHTS", "Driver", "driver_of", "is_driver"]
 
 Object = dict[str, Any]
 
-_HANDED_ON: Final = (
-    ("tracking",),
-    ("experiment", "name"),
+_RECORD: Final = (("tracking",), ("experiment", "name"))
+_OF_PODS: Final = (
     ("data",),
     ("environment", "secretRef"),
     ("environment", "cache"),
@@ -34,7 +33,7 @@ _HANDED_ON: Final = (
     ("queueName",),
     ("queuePriorityClassName",),
 )
-"""Fields of a driver's spec that its runs have too, unless they are given others."""
+"""Fields of a driver's spec that its runs have too, unless they are given others: all of them, or those in pods."""
 _OF_THE_REPOSITORY: Final = ("authSecretRef", "submodules", "lfs")
 RIGHTS: Final = (
     "A program that starts runs from within a run needs a ServiceAccount that may do so: name it in "
@@ -72,10 +71,14 @@ class Driver:
         """The tracking server that it is recorded at."""
         return (self._status.get("mlflow") or {}).get("uri")
 
-    def spec(self) -> Object:
-        """What a run that it starts has from it."""
+    def spec(self, *, to_databricks: bool = False) -> Object:
+        """What a run that it starts has from it.
+
+        Args:
+            to_databricks: Whether that one is for Databricks, where nothing of a pod has a meaning.
+        """
         result: Object = {}
-        for path in _HANDED_ON:
+        for path in _RECORD if to_databricks else (*_RECORD, *_OF_PODS):
             value: Any = self.run["spec"]
             for key in path:
                 value = (value or {}).get(key)

@@ -1,0 +1,168 @@
+"""What is wrong with a run on Databricks, as far as it can be told before anything is uploaded.
+
+The operator asks the same questions before it hands a run over, and the driver of the cluster once more; here a user
+hears the answers at once. No workspace is asked: what a cluster may be, it knows itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mlp.backends.databricks.compute import compute_of
+from mlp.backends.databricks.git_projects import git_provider, python_call, spark_python_call
+from mlp.data import destination, is_remote
+from mlp.errors import DataInvalid, MlpError, ParameterInvalid, UsageError
+from mlp.project import Problem, Project
+from mlp.source import DirectoryFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlp.backends.checking import Call
+    from mlp.resources import DatabricksBackend
+    from mlp.resources.spec import ProjectRunSpec
+
+__all__ = ["NO_DOCKER", "check_backend", "check_remote_call"]
+
+NO_DOCKER: Final = "Running docker-based projects on Databricks is not yet supported."
+"""MLflow's words."""
+
+_HOMES: Final = re.compile(r"~|/home/|/Users/|[A-Za-z]:[\\/]")
+"""How paths of people's machines begin."""
+_OF_DATABRICKS: Final = ("/Volumes/", "/Workspace/", "/dbfs/", "/databricks/")
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_INSTEAD: Final = (
+    "A run on Databricks has the project (relative paths are relative to it), /Volumes and /Workspace; name a file "
+    "there, or a URI (s3://…, https://…)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """Paths as the driver of a cluster will understand them.
+
+    Attributes:
+        project: The project's directory, where all that will be there is in it; None where that is not known.
+    """
+
+    project: Path | None
+
+    def path(self, parameter: str, value: str, *, default: bool) -> str:
+        del default
+        if is_remote(value):
+            try:
+                destination(value, self.project or Path())
+            except DataInvalid as error:
+                raise ParameterInvalid(f"Parameter {parameter}: {error}") from None
+            return value
+        local = value.removeprefix("file://")
+        if _HOMES.match(local) or self._is_here_alone(local):
+            raise ParameterInvalid(
+                f"Parameter {parameter} is of type path and got {value}, which is a path of somebody's machine. "
+                f"{_INSTEAD}"
+            )
+        if self.project is not None and not local.startswith("/") and not _URI.match(value):
+            self._check_inside(parameter, value, self.project)
+        return value
+
+    def uri(self, parameter: str, value: str, *, default: bool) -> str:
+        del parameter, default
+        return value
+
+    def _is_here_alone(self, path: str) -> bool:
+        # Without a project at hand nothing is said about this machine, which may be a CI's.
+        return (
+            self.project is not None
+            and path.startswith("/")
+            and not path.startswith(_OF_DATABRICKS)
+            and Path(path).exists()
+        )
+
+    @staticmethod
+    def _check_inside(parameter: str, value: str, project: Path) -> None:
+        if not (project / value).exists():
+            raise ParameterInvalid(
+                f"Parameter {parameter} is of type path and got {value}, which is not among what is sent. {_INSTEAD}"
+            )
+
+
+def check_backend(spec: ProjectRunSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Look for what is wrong with spec.backend.databricks itself.
+
+    Args:
+        spec: A spec with that field.
+
+    Yields:
+        The field's path, and what is wrong.
+    """
+    backend = spec.backend.databricks
+    if backend is None:
+        return
+    place = ("spec", "backend", "databricks")
+    try:
+        compute_of(backend)
+    except UsageError as error:
+        yield (*place, "serverless" if backend.cluster is None else "cluster"), str(error)
+    if _is_fetched_there(backend) and spec.project.uri is not None:
+        try:
+            git_provider(spec.project.uri.partition("#")[0], backend.git_provider)
+        except UsageError as error:
+            yield (*place, "projectSource"), str(error)
+
+
+def check_remote_call(directory: Path, call: Call, spec: ProjectRunSpec, *, whole: bool) -> Iterator[Problem]:
+    """Look for what does not fit between a project and a run of it on Databricks.
+
+    Args:
+        directory: The project's directory.
+        call: What is asked of it.
+        spec: The run's spec.
+        whole: Whether all that the run will have of the project is there.
+
+    Raises:
+        ProjectInvalid: The project itself is wrong.
+    """
+    files = DirectoryFiles(directory)
+    project = Project.load(files)
+    if project.environment.kind == "docker":
+        yield Problem(NO_DOCKER, "error", project.file, reason=UsageError.reason)
+    if (script := project.spark_script) is not None:
+        if not files.has(script.file):
+            yield Problem(
+                f"python_file of databricks_spark_job is {script.file}, and the project has no such file.",
+                "error",
+                project.file,
+                reason=UsageError.reason,
+            )
+        if call.parameters or call.entry_point not in {None, "main"}:
+            yield Problem(
+                "The entry point and the parameters do not count: the project's databricks_spark_job has a "
+                "python_file, which gets the parameters that stand there.",
+                "warning",
+            )
+        return
+    name = call.entry_point or "main"
+    places = _Driver(directory if whole else None)
+    if (entry_point := project.entry_points.get(name)) is not None:
+        yield from map(Problem.of, entry_point.faults(given=call.parameters))
+    objections = project.objections(name, call.parameters, files=files, places=places)
+    yield from objections
+    of_spark = project.databricks_spark_job is not None
+    backend = spec.backend.databricks
+    if not of_spark and (backend is None or not _is_fetched_there(backend)):
+        return
+    values = {key: value for key, value in call.parameters.items() if value is not None}
+    if len(values) != len(call.parameters) or any(problem.severity == "error" for problem in objections):
+        return  # what the command will be is not known
+    try:
+        command = project.resolve(name, values, files=files, places=places).command
+        (spark_python_call if of_spark else python_call)(command)
+    except MlpError as error:
+        yield Problem(str(error), "error", reason=error.reason)
+
+
+def _is_fetched_there(backend: DatabricksBackend) -> bool:
+    return backend.project_source == "Git"
