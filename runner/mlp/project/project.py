@@ -12,7 +12,7 @@ from mlp.project.environment import ENVIRONMENT_KEYS, Environment, conventional_
 from mlp.project.files import is_project_file, project_file
 from mlp.project.mlproject import parse
 from mlp.project.problems import Findings, Problem
-from mlp.project.spark_job import read_spark_job
+from mlp.project.spark_job import SparkScript, read_spark_job, spark_script
 from mlp.project.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -104,6 +104,11 @@ class Project:
         # What stands behind an alias, or a placeholder that occurs twice, would be said twice.
         problems = sorted(dict.fromkeys(findings.problems), key=lambda found: (found.line or 0, found.column or 0))
         return replace(project, warnings=findings.warnings), tuple(problems)
+
+    @property
+    def spark_script(self) -> SparkScript | None:
+        """What is run instead of an entry point, by Databricks alone; None for every other project."""
+        return spark_script(self.databricks_spark_job)
 
     def objections(
         self, entry_point: str, parameters: Mapping[str, str | None], *, files: ProjectFiles, places: Places

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +16,34 @@ if TYPE_CHECKING:
     from mlp.project.values import Mapping as Spec
     from mlp.project.values import Value
 
-__all__ = ["read_spark_job"]
+__all__ = ["SparkScript", "read_spark_job", "spark_script"]
 
 _KEYS: Final = ("python_file", "parameters", "python_libraries")
 _WHAT: Final = "Databricks Spark job"
+
+
+@dataclass(frozen=True, slots=True)
+class SparkScript:
+    """What a databricks_spark_job with a python_file runs: no entry point, and no parameters but its own.
+
+    Attributes:
+        file: The Python file, from the project's root.
+        arguments: What it gets.
+    """
+
+    file: str
+    arguments: tuple[str, ...]
+
+
+def spark_script(job: Mapping[str, Any] | None) -> SparkScript | None:
+    """The script of a databricks_spark_job; None for one with entry points, and for a project without the key.
+
+    Args:
+        job: The content of the key, as `read_spark_job` gave it.
+    """
+    if job is None or "python_file" not in job:
+        return None
+    return SparkScript(str(job["python_file"]), tuple(map(str, job.get("parameters") or ())))
 
 
 def read_spark_job(

@@ -16,7 +16,7 @@ from mlp.backends.local.submitted import ENDING, EndedRun, LocalRun, cancel_soon
 from mlp.errors import RunCancelled, RunFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from mlp.backends.local.request import Request
@@ -41,13 +41,14 @@ def start(request: Request) -> LocalRun:
     return LocalRun(Execution(request))
 
 
-def run(request: Request, *, echo: bool = True) -> EndedRun:
+def run(request: Request, *, echo: bool = True, execution: Callable[[Request], Execution] = Execution) -> EndedRun:
     """Run a project and wait for it.
 
     Args:
         request: What is asked for.
         echo: Copy the command's output to ours where ours is no terminal, which brings it into notebooks, and keep its
             last lines for the error. Else the command writes to where we do.
+        execution: Makes the run of the request, for those who record it otherwise.
 
     Raises:
         RunFailed: The command failed.
@@ -57,11 +58,11 @@ def run(request: Request, *, echo: bool = True) -> EndedRun:
             128 + n before it was started.
     """
     if threading.current_thread() is not threading.main_thread():
-        return _run_in_a_thread(request)
-    with _unwinding() as nobody_else, Execution(request) as execution:
-        run_id = execution.run_id
-        ended = run_in_foreground(execution.prepare(), Echo.where_nobody_watches() if echo else None)
-        execution.finish(_status(ended), told_to_end=ended.told_to_end)
+        return _run_in_a_thread(execution(request))
+    with _unwinding() as nobody_else, execution(request) as executed:
+        run_id = executed.run_id
+        ended = run_in_foreground(executed.prepare(), Echo.where_nobody_watches() if echo else None)
+        executed.finish(_status(ended), told_to_end=ended.told_to_end)
     if ended.status == -signal.SIGINT:
         # As a shell does: a command that Ctrl-C ended takes with it whoever waited for it.
         raise KeyboardInterrupt
@@ -80,9 +81,10 @@ def run(request: Request, *, echo: bool = True) -> EndedRun:
     return EndedRun(run_id)
 
 
-def _run_in_a_thread(request: Request) -> EndedRun:
+def _run_in_a_thread(execution: Execution) -> EndedRun:
     """Run and wait where no signal arrives: as a run in the background, which the program's end takes with it."""
-    run = start(request)
+    cancel_with_us()
+    run = LocalRun(execution)
     for line in run.logs(follow=True):
         print(line, flush=True)  # noqa: T201 -- it is the command's
     if run.wait():
@@ -92,7 +94,7 @@ def _run_in_a_thread(request: Request) -> EndedRun:
         raise run.error
     if run.get_status() == "KILLED" or run.exit_status is None:
         raise RunCancelled(f"Run (ID '{run.run_id}') was cancelled.")
-    raise _failure(run.run_id, request.entry_point, Ended(run.exit_status, 0, None, run.last_lines()))
+    raise _failure(run.run_id, execution.request.entry_point, Ended(run.exit_status, 0, None, run.last_lines()))
 
 
 def _status(ended: Ended) -> str:

@@ -61,7 +61,7 @@ class Execution:
             )
             if self.request.docker_args and self._surroundings.engine is None:
                 _log.warning("-A (docker_args) is for projects that run in a container; it is not used here.")
-            self._record = begin(self.request, self._known)
+            self._record = self._begin(self._known)
         except BaseException:
             self._cleaning.close()
             raise
@@ -84,6 +84,10 @@ class Execution:
     def run_id(self) -> str:
         """What the run is known by: its ID in the tracking store, or one of its own without a store."""
         return self._record.run_id
+
+    def _begin(self, known: Known) -> Record:
+        """The run's record, begun now that everything that can be wrong at once is known to be right."""
+        return begin(self.request, known)
 
     def prepare(self) -> Command:
         """Bring the data and build the environment, side by side.
