@@ -1,10 +1,10 @@
 """mlp as a backend of MLflow's own ``mlflow run -b mlp`` and ``mlflow.projects.run(backend="mlp")``.
 
 MLflow finds it by the entry point group ``mlflow.project_backend``; nothing of ours imports it. The configuration says
-where to run: ``-c '{"backend": "kubernetes", …}'``, for the name "kubernetes" is MLflow's own. MLflow's command line
-starts the backends of plugins without waiting, keeps ``--run-id`` and, until the end, ``--run-name`` from them, and
-shows nothing of what they log. Here it waits, so that its exit status tells how the run ended, and both options and the
-messages are as with MLflow's own local backend.
+where to run: ``-c '{"backend": "kubernetes", …}'`` or "databricks", for these names are MLflow's own. MLflow's command
+line starts the backends of plugins without waiting, keeps ``--run-id`` and, until the end, ``--run-name`` from them,
+and shows nothing of what they log. Here it waits, so that its exit status tells how the run ended, and both options and
+the messages are as with MLflow's own local backend.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Run(SubmittedRun):
 
 
 class _Backend(AbstractBackend):
-    """Runs projects with mlp, on this machine or in a cluster."""
+    """Runs projects with mlp, on this machine, in a cluster or on Databricks."""
 
     def run(
         self,
@@ -126,15 +126,30 @@ class _Backend(AbstractBackend):
             )
             if backend == "kubernetes":
                 return _Run(_submit(request, configuration, wait=wait))
+            if backend == "databricks":
+                return _Run(_hand_over(request, configuration, wait=wait))
             return _Run(_begin(request, wait=wait))
         except MlpError as error:
             raise ExecutionException(str(error)) from error
 
 
 def _begin(request: Request, *, wait: bool) -> OurRun:
-    # MLflow writes the same tag, but only of a run that has succeeded or is under way.
-    request = dataclasses.replace(request, tags={names.PROJECT_BACKEND: _NAME})
+    request = _as_ours(request)
     return local.run(request) if wait else local.start(request)
+
+
+def _hand_over(request: Request, configuration: dict[str, Any], *, wait: bool) -> OurRun:
+    """Start a run on Databricks. It is recorded here before it is submitted, where MLflow looks for it."""
+    run = projects.submit_to_databricks(_as_ours(request), configuration)
+    if wait:
+        return projects.wait_for_databricks(run)
+    run.follow()
+    return run
+
+
+def _as_ours(request: Request) -> Request:
+    # MLflow writes the same tag, but only of a run that has succeeded or is under way.
+    return dataclasses.replace(request, tags={names.PROJECT_BACKEND: _NAME})
 
 
 def _submit(request: Request, configuration: dict[str, Any], *, wait: bool) -> OurRun:
@@ -144,7 +159,7 @@ def _submit(request: Request, configuration: dict[str, Any], *, wait: bool) -> O
         RunError: It has failed before it could be recorded, or in the end.
         TrackingNotFound: It is recorded elsewhere: MLflow is about to write a tag of a run that is not there.
     """
-    run = projects.submit(dataclasses.replace(request, tags={names.PROJECT_BACKEND: _NAME}), configuration)
+    run = projects.submit(_as_ours(request), configuration)
     # It is the ProjectRun's name where the operator has no tracking server, or could not reach it.
     if not _is_recorded(run.run_id, request.tracking_uri):
         from mlp.backends.kubernetes import raise_for_outcome  # noqa: PLC0415 -- it is there since the submission
@@ -182,7 +197,7 @@ def _choose(backend_config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if backend == "local" and given:
         raise UsageError(
             f"The backend mlp has no configuration on this machine; leave {', '.join(given)} out, or add "
-            f'"{_BACKEND}": "kubernetes".'
+            f'"{_BACKEND}": "kubernetes" or "databricks".'
         )
     return backend, given
 

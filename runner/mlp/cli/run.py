@@ -1,4 +1,4 @@
-"""``mlp run``: a project on this machine or in a cluster, with the options of ``mlflow run``."""
+"""``mlp run``: a project on this machine, in a cluster or on Databricks, with the options of ``mlflow run``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ __all__ = ["command"]
         ("Another entry point, in the current environment", "mlp run . -e evaluate --env-manager local"),
         ("Recorded in an experiment of MLflow", "mlp run . --experiment-name wine --run-name first"),
         ("In a cluster, as it lies here", 'mlp run . -b kubernetes -c \'{"namespace": "team-a"}\''),
+        ("On Databricks", "mlp run GIT_URL -b databricks -c cluster.json -P alpha=0.5"),
     )
 )
 @project_options
@@ -74,13 +75,21 @@ __all__ = ["command"]
     "-b",
     "--backend",
     metavar="NAME",
-    help="Where to run: 'local' or 'kubernetes' (see 'mlp submit').  [default: local]",
+    help="Where to run: 'local', 'kubernetes' (see 'mlp submit') or 'databricks'.  [default: local]",
 )
 @click.option("-m", "--mode", metavar="NAME", help="An older name of --backend.")
 @click.option(
-    "-c", "--backend-config", metavar="FILE|JSON", help="The backend's configuration: a .json file, or JSON itself."
+    "-c",
+    "--backend-config",
+    metavar="FILE|JSON",
+    help="The backend's configuration: a .json file, or JSON itself. For Databricks: the cluster.",
 )
 @click.option("--cluster-spec", metavar="FILE|JSON", help="An older name of --backend-config.")
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    help="With -b kubernetes or databricks: submit the run, print its name (its ID on Databricks), and leave it.",
+)
 @click.option("--build-image", is_flag=True, help="Refused: mlp builds no images, and needs none.")
 def command(  # noqa: PLR0913 -- one argument an option, as Click hands them over
     uri: str | None,
@@ -97,14 +106,16 @@ def command(  # noqa: PLR0913 -- one argument an option, as Click hands them ove
     backend_config: str | None,
     cluster_spec: str | None,
     build_image: bool,
+    no_wait: bool,
     **given: Any,  # noqa: ANN401 -- the options that go on as they are
 ) -> None:
-    """Run a project on this machine, or with -b kubernetes in a cluster.
+    """Run a project on this machine, or with -b kubernetes in a cluster, or with -b databricks there.
 
     URI is a Git repository (https://…, ssh://…, user@host:path), a directory or a zip archive; '#subdirectory' may
     follow. The command's output and exit status are its own; what mlp has to say goes to stderr.
 
-    In a cluster, too, mlp waits. Ctrl-C leaves the run alone, and says how to follow or end it.
+    In a cluster and on Databricks, too, mlp waits. Ctrl-C leaves the run alone, and says how to follow or end it; on
+    Databricks it asks first whether the run is to be cancelled.
     """
     if uri is None and manifest is None:
         raise click.UsageError("Missing argument 'URI'. Give a project's URI, or a ProjectRun with -f FILE.")
@@ -126,11 +137,15 @@ def command(  # noqa: PLR0913 -- one argument an option, as Click hands them ove
         **given,
     }
     configuration = projects.choose_configuration(backend_config, cluster_spec)
-    if chosen == "kubernetes":
+    if chosen != "local":
         if manifest is not None or uri is None:
             raise click.UsageError("To run a ProjectRun in a cluster, use: mlp submit -f FILE --wait")
-        _in_a_cluster(projects.local_request(uri, parameters=parameters, **_named(options)), configuration)
+        elsewhere = _in_a_cluster if chosen == "kubernetes" else _on_databricks
+        request = projects.local_request(uri, parameters=parameters, **_named(options))
+        elsewhere(request, configuration, wait=not no_wait)
         return
+    if no_wait:
+        raise click.UsageError("--no-wait is for -b kubernetes and -b databricks: what runs here ends with mlp.")
     projects.tell_unused(configuration)
     if manifest is not None:
         request = projects.manifest_request(manifest, uri=uri, parameters=parameters, **options)
@@ -143,12 +158,30 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "entry_point": options["entry_point"] or "main"}
 
 
-def _in_a_cluster(request: Request, configuration: Configuration | None) -> None:
+def _on_databricks(request: Request, configuration: Configuration | None, *, wait: bool) -> None:
+    """Submit, wait, and print at the end what the run wrote."""
+    from mlp import projects  # noqa: PLC0415
+    from mlp.cli.signals import as_interrupts  # noqa: PLC0415
+
+    with as_interrupts():  # what is recorded, or under way, by then is brought to its end
+        run = projects.submit_to_databricks(request, configuration)
+    if not wait:
+        click.echo(run.databricks_run_id)
+        return
+    from mlp.cli.on_databricks import follow_on_databricks  # noqa: PLC0415 -- the client is there now
+
+    follow_on_databricks(run)
+
+
+def _in_a_cluster(request: Request, configuration: Configuration | None, *, wait: bool) -> None:
     """Submit, and print what the run writes until it has ended. Who ends us leaves the run alone."""
     from mlp import projects  # noqa: PLC0415
     from mlp.backends.configuration import read_backend_config  # noqa: PLC0415
 
     run = projects.submit(request, configuration)
+    if not wait:
+        click.echo(run.name)
+        return
     # The client is there now.
     from mlp.backends.kubernetes.configuration import read_configuration  # noqa: PLC0415
     from mlp.backends.kubernetes.outcome import raise_for_command  # noqa: PLC0415

@@ -1,7 +1,7 @@
 """Running projects from Python: ``mlp.run`` is ``mlp.projects.run``, with the signature of MLflow's function.
 
-`api` has the two functions that programs call, `requests` what they ask of this machine, `choice` the backends, and
-`in_a_cluster` the way of a call to Kubernetes.
+`api` has the two functions that programs call, `requests` what they ask of this machine, `choice` the backends,
+`in_a_cluster` the way of a call to Kubernetes, and `on_databricks` that to Databricks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from mlp.projects.api import run, run_manifest
 from mlp.projects.choice import choose_backend, choose_configuration, tell_unused
 from mlp.projects.in_a_cluster import submit, wait_for
+from mlp.projects.on_databricks import submit_to_databricks, wait_for_databricks
 from mlp.projects.requests import local_request, manifest_request
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "run",
     "run_manifest",
     "submit",
+    "submit_to_databricks",
     "tell_unused",
     "wait_for",
+    "wait_for_databricks",
 ]

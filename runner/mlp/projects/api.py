@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlp.projects.choice import choose_backend, choose_configuration, tell_unused
 from mlp.projects.in_a_cluster import submit, wait_for
+from mlp.projects.on_databricks import submit_to_databricks, wait_for_databricks
 from mlp.projects.requests import local_request, manifest_request
 
 if TYPE_CHECKING:
@@ -57,14 +58,15 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
         experiment_name: The experiment to record the run in, made if there is none of the name.
         experiment_id: The same by its ID. Without either MLFLOW_EXPERIMENT_ID and MLFLOW_EXPERIMENT_NAME count, and
             then the default experiment.
-        backend: ``local`` (the default) or ``kubernetes``.
+        backend: ``local`` (the default), ``kubernetes`` or ``databricks``.
         backend_config: For Kubernetes, as a mapping, as JSON or as the path of a ``.json`` file: where to run
             (namespace, context, kubeconfig, name), fields of the ProjectRun by short keys (image, memory, …) or whole
-            (spec), and MLflow's kube-context and kube-job-template-path. docs/run.md has all of them.
+            (spec), and MLflow's kube-context and kube-job-template-path. docs/run.md has all of them. For Databricks,
+            in the same forms, a cluster spec as MLflow takes it, and more: mlp.backends.databricks.configuration.
         storage_dir: Where data for ``path`` parameters is downloaded to, and stays. Without one it goes to a temporary
             directory that is removed with the run.
         synchronous: Wait for the run. Else it goes on in the background. The interpreter waits at its end for runs on
-            this machine; runs in a cluster need nobody.
+            this machine; runs in a cluster or on Databricks need nobody.
         run_id: A run in the tracking store to be continued, instead of a new one.
         run_name: The run's name in the tracking store.
         env_manager: ``local`` for the current environment, ``conda``, ``virtualenv`` or ``uv``; None for what
@@ -88,7 +90,8 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
         ExecutionException: Anything else that is wrong: the source, the project, a parameter, data, the environment.
         UsageError: The call itself is wrong.
         ClusterError: The cluster cannot be reached, or does not allow it.
-        KeyboardInterrupt: The command was interrupted; in a cluster, the waiting: the run goes on.
+        WorkspaceError: The same of a Databricks workspace.
+        KeyboardInterrupt: The command was interrupted; elsewhere than here, the waiting: the run goes on.
     """
     chosen = choose_backend(backend, mode, build_image=build_image, docker_auth=docker_auth)
     configuration = choose_configuration(backend_config, cluster_spec)
@@ -113,6 +116,13 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
     if chosen == "kubernetes":
         submitted = submit(request, configuration)
         return wait_for(submitted) if synchronous else submitted
+    if chosen == "databricks":
+        sent = submit_to_databricks(request, configuration)
+        if synchronous:
+            return wait_for_databricks(sent)
+        # Its end is recorded, whether or not anybody asks.
+        sent.follow()
+        return sent
     tell_unused(configuration)
     from mlp.backends import local  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from mlp.errors import FieldNotSupported, UsageError
+from mlp.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,6 @@ def choose_backend(
 
     Raises:
         UsageError: There is no such backend, or something is asked for that none does.
-        FieldNotSupported: This version does not have it.
     """
     chosen = _one_of("backend", backend, "mode", mode) or "local"
     if build_image:
@@ -51,8 +50,6 @@ def choose_backend(
         raise UsageError(_NO_LOGIN)
     if chosen not in _BACKENDS:
         raise UsageError(f"Got unsupported execution mode {chosen}. Supported values: {sorted(_BACKENDS)}")
-    if chosen == "databricks":
-        raise FieldNotSupported("The backend databricks comes with a later version. Use local or kubernetes.")
     return str(chosen)
 
 
