@@ -108,6 +108,17 @@ def test_fields_of_the_cluster_alone_are_named_in_one_line(repository, tmp_path)
     }
 
 
+def test_what_is_meant_for_databricks_is_tried_here(repository, tmp_path):
+    backend = {"type": "Databricks", "databricks": {"secretRef": {"name": "databricks"}, "serverless": {}}}
+    parameters = [{"name": "alpha", "value": "1"}]
+    file = manifest(tmp_path / "run.yaml", f"{repository}#inner", parameters=parameters, backend=backend)
+
+    done = mlp("run", "-f", file)
+
+    assert (done.returncode, json.loads(done.stdout)) == (0, ["1"])
+    assert "Not applied on this machine: spec.backend.databricks (this machine is used)\n" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("keys", "spec", "named", "way_out"),
     [

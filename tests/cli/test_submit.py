@@ -77,6 +77,25 @@ def test_every_option_has_its_field():
     }
 
 
+def test_every_option_for_databricks_has_its_field(tmp_path):
+    (tmp_path / "c.json").write_text('{"new_cluster": {"num_workers": 1}, "libraries": [{"jar": "dbfs:/a.jar"}]}')
+    secret = ("--databricks-secret", "dbc")
+
+    manifest = dry(URI, "--databricks-host", "https://dbc.example.org", *secret, "--cluster-spec", tmp_path / "c.json")
+    inline = dry(URI, *secret, "--cluster-spec", '{"existing_cluster_id": "1-2-abc"}')
+
+    assert manifest["spec"]["backend"] == {
+        "type": "Databricks",
+        "databricks": {
+            "host": "https://dbc.example.org",
+            "secretRef": {"name": "dbc"},
+            "cluster": {"newCluster": {"num_workers": 1}},
+            "libraries": [{"jar": "dbfs:/a.jar"}],
+        },
+    }
+    assert inline["spec"]["backend"]["databricks"]["cluster"] == {"existingClusterId": "1-2-abc"}
+
+
 def test_an_image_alone_is_the_environment():
     assert dry(URI, "--image", "a:1")["spec"]["environment"] == {"manager": "Image", "image": "a:1"}
 

@@ -278,6 +278,64 @@ def test_what_is_wrong_with_its_project_concerns_a_projectrun_only_where_it_uses
     assert done.returncode == 1
 
 
+def on_databricks(uri="https://git.example.com/wine.git", *, parameters=None, **databricks):
+    run = run_of(uri, parameters=parameters)
+    given = {"secretRef": {"name": "databricks"}, "cluster": {"existingClusterId": "a"}, **databricks}
+    run["spec"]["backend"] = {"type": "Databricks", "databricks": given}
+    return run
+
+
+def test_a_projectrun_for_databricks_is_held_against_its_project(wine, tmp_path):
+    good = on_databricks(parameters={"alpha": "1", "data": "/Volumes/main/default/wine/data.csv"})
+    home = on_databricks(parameters={"alpha": "1", "data": "/home/ann/data.csv"})
+    shell = on_databricks("https://github.com/a/wine", projectSource="Git", parameters={"alpha": "1"})
+    shell["spec"]["project"]["entryPoint"] = "other"
+
+    assert mlp("validate", wine, "-f", manifest(tmp_path / "good.yaml", good)).stdout == ""
+    done = mlp("validate", wine, "-f", manifest(tmp_path / "home.yaml", home))
+    assert done.returncode == 1
+    assert "got /home/ann/data.csv, which is a path of somebody's machine" in done.stdout
+    done = mlp("validate", wine, "-f", manifest(tmp_path / "shell.yaml", shell), "-P", "alpha=1")
+    assert done.returncode == 1
+    assert "shell.yaml:" in done.stdout
+    assert "error: " in done.stdout
+
+    (wine / "MLproject").write_text(f"docker_env: {{image: wine}}\n{FINE}")
+    done = mlp("validate", wine, "-f", tmp_path / "good.yaml")
+    assert done.returncode == 1
+    assert "Running docker-based projects on Databricks is not yet supported." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (
+            on_databricks("https://git.example.com/wine.git", projectSource="Git"),
+            "spec.backend.databricks.projectSource: Who serves Git on git.example.com cannot be told",
+        ),
+        (
+            on_databricks("ssh://git@github.com/a/b", projectSource="Git"),
+            "spec.backend.databricks.projectSource: Databricks fetches repositories over https",
+        ),
+        (
+            on_databricks(cluster={"newCluster": {}}),
+            "spec.backend.databricks.cluster: cluster.newCluster is empty",
+        ),
+        (
+            on_databricks(host="https://dbc.example.org", auth="WorkloadIdentity"),
+            "spec.backend.databricks.secretRef: name the Secret with the credentials in secretRef, or use auth",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_run_for_databricks_is_told_where_it_stands(tmp_path, run, message):
+    done = mlp("validate", manifest(tmp_path / "run.yaml", run))
+
+    assert done.returncode == 1
+    (line,) = done.stdout.splitlines()
+    assert message in line
+    assert line.partition(": error:")[0].count(":") == 2, "the file, the line, the column"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

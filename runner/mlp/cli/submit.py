@@ -36,10 +36,7 @@ _URI: Final = "https://git.example.com/wine.git"
         ("A project in Git; follow what it writes", f"mlp submit {_URI} -P alpha=0.5 --logs"),
         ("This directory as it lies here, and a file of yours", "mlp submit . -P data=@red.csv --logs"),
         ("With its size; the exit status is the run's", f"mlp submit {_URI} --memory 4Gi --wait"),
-        (
-            "On Databricks, on a cluster as for mlflow run",
-            f"mlp submit {_URI} --databricks-secret dbc --cluster-spec c.json",
-        ),
+        ("On Databricks", "mlp submit . --databricks-secret dbc --cluster-spec c.json"),
         ("What stands in a file, with another value", "mlp submit -f projectrun.yaml -P alpha=0.5"),
         ("Write that file, and ask no cluster", f"mlp submit {_URI} --dry-run client -o yaml"),
     ),

@@ -35,6 +35,7 @@ _NOTES: Final = {
     "project.authSecretRef": "your own Git credentials are used",
     "tracking": "the store that MLFLOW_TRACKING_URI names is used",
     "data": "your own credentials are used",
+    "backend.databricks": "this machine is used",
     "backend.kubernetes.env": "set the variables yourself",
     "backend.kubernetes.envFrom": "set the variables yourself",
 }
@@ -53,10 +54,6 @@ def request(run: ProjectRun, *, uri: str | None, parameters: Mapping[str, str]) 
         FieldNotSupported: A field changes what is executed and cannot be honoured on this machine.
     """
     spec = run.spec
-    if spec.backend.type != "Kubernetes":
-        raise FieldNotSupported(
-            f"spec.backend.type: {spec.backend.type} cannot be run on this machine. Leave spec.backend out of the file."
-        )
     experiment = spec.experiment
     asked = Request(
         uri=uri or "",
