@@ -7,7 +7,7 @@ import pytest
 from mlp.backends.kubernetes.driver import Driver
 from mlp.projects.handing_on import handed_on
 from mlp.resources import ProjectRun
-from tests.resources.manifests import project_run
+from tests.resources.manifests import of_databricks, project_run
 
 SERVER = "http://mlflow.mlflow:5000"
 
@@ -44,6 +44,17 @@ def test_a_child_is_recorded_below_its_driver_and_reaches_what_that_reaches(driv
     assert spec.experiment.name == "wine"
     assert [(tag.name, tag.value) for tag in spec.experiment.tags] == [("mlflow.parentRunId", "parent")]
     assert (spec.data.secret_ref.name, spec.queue_name) == ("aws", "team-a")
+    assert [owner["name"] for owner in child["metadata"]["ownerReferences"]] == ["tuning"]
+
+
+def test_a_child_on_databricks_has_the_record_and_nothing_of_a_pod(driver):
+    child = handed_on(of_databricks(serverless={}), driver)
+
+    spec = ProjectRun.parse(child).spec
+    assert spec.backend.databricks.secret_ref.name == "databricks"
+    assert (spec.tracking.uri, spec.experiment.name) == (SERVER, "wine")
+    assert [(tag.name, tag.value) for tag in spec.experiment.tags] == [("mlflow.parentRunId", "parent")]
+    assert (spec.data, spec.queue_name) == (None, None)
     assert [owner["name"] for owner in child["metadata"]["ownerReferences"]] == ["tuning"]
 
 

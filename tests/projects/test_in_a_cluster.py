@@ -310,6 +310,27 @@ def test_a_drivers_run_is_part_of_it_and_has_its_code_and_its_place(runs, driver
     started.cluster.close()
 
 
+def test_a_driver_can_have_its_runs_on_databricks(runs, driver):
+    databricks = {"secretRef": {"name": "databricks"}, "cluster": {"existingClusterId": "a"}}
+    spec = {**MANAGED["spec"], "backend": {"type": "Databricks", "databricks": databricks}}
+
+    started = mlp.run(
+        driver / "tuning",
+        "train.py",
+        backend="kubernetes",
+        backend_config={"spec": spec, "name": "child"},
+        synchronous=False,
+    )
+
+    stored = runs.read("child")
+    assert stored["spec"]["backend"]["databricks"] == {**databricks, "projectSource": "Archive"}
+    assert stored["spec"]["project"]["version"] == runs.read("tuning")["status"]["source"]["commit"]
+    assert stored["spec"]["experiment"]["tags"] == [{"name": "mlflow.parentRunId", "value": "parent"}]
+    assert "queueName" not in stored["spec"]
+    started.shut_down()
+    started.cluster.close()
+
+
 def test_a_project_that_a_driver_has_changed_goes_along_as_it_is(runs, driver):
     (driver / "tuning" / "train.py").write_text("print('changed')")
 
