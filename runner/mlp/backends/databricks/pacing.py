@@ -76,8 +76,8 @@ class Pace:
         rate = RATES[kind]
         with self._lock:
             now = self._clock()
-            due = max(self._due.get(kind, 0.0), now - (rate.burst - 1) / rate.per_second)
-            due = max(due, self._held.get(kind, 0.0))
+            idle = now - (rate.burst - 1) / rate.per_second
+            due = max(idle, self._due.get(kind, idle), self._held.get(kind, idle))
             wait = max(0.0, due - now)
             if wait <= longest:
                 self._due[kind] = due + 1 / rate.per_second
