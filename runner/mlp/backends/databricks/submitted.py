@@ -143,7 +143,8 @@ class DatabricksRun:
             with self._changed:
                 if self._outcome is None and self._state is seen:
                     # In slices: a signal's handler runs between two of them at the latest.
-                    self._changed.wait(_BETWEEN_LOOKS)
+                    left = _BETWEEN_LOOKS if until is None else until - time.monotonic()
+                    self._changed.wait(max(0.0, min(_BETWEEN_LOOKS, left)))
                 state, outcome, trouble = self._state, self._outcome, self._trouble
             if state is not None and state is not seen:
                 seen = state
