@@ -16,6 +16,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.version import __version__
+
 if TYPE_CHECKING:
     from mlp import data, errors, projects, tracking
     from mlp.backends import SubmittedRun
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from mlp.errors import ExecutionException, MlpError
     from mlp.projects import run, run_manifest
 
-__version__: Final = "0.1.0"
 __all__ = [
     "ExecutionException",
     "MlpError",

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import re
+import sys
 import zipfile
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +18,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import mlp
 from mlp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def runtime() -> Runtime:
 def _files() -> Iterator[tuple[str, bytes]]:
     """What is in the package, sorted: modules and the data beside them, but nothing that Python or an editor left."""
     found: dict[str, Path] = {}
-    for root in map(Path, mlp.__path__):
+    for root in map(Path, sys.modules["mlp"].__path__):
         for path in root.rglob("*"):
             inside = path.relative_to(root)
             if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in inside.parts):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from mlp import __version__
 from mlp.backends.databricks.replies import Meaning, Reply
 from mlp.errors import WorkspaceUnavailable
 from mlp.tracking.sockets import Sockets
+from mlp.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
