@@ -178,6 +178,7 @@ class Executor:
             "import_from": import_from,
             "every_exit_fails": self._every_exit_fails,
             "variables": self._variables(run, python),
+            "used_commit": run.used_commit,
         }
         temporary = directory / "launch.json.new"
         temporary.write_text(json.dumps(plan))
@@ -333,10 +334,16 @@ class Executor:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGTERM)
 
+    def is_prepared(self, run: Run) -> bool:
+        """Whether everything is ready: a server that has gone since may have started it, or been about to."""
+        plan = _read(Path(run.directory) / "launch.json")
+        if plan is not None:
+            run.used_commit = plan["used_commit"]
+        return plan is not None
+
     def was_never_started(self, run: Run) -> bool:
-        """Whether nobody can be about to execute it, though everything is ready."""
-        prepared = (Path(run.directory) / "launch.json").exists()
-        return prepared and run.run_id not in self._children and self.claimed(run) is None
+        """Whether nobody that this object knows of is about to execute it."""
+        return run.run_id not in self._children and self.claimed(run) is None
 
     def left(self, run: Run) -> list[str]:
         """The command lines of the run's processes that are still there."""
@@ -376,8 +383,9 @@ class Executor:
 
     def end_all(self) -> None:
         """Leave nothing that this has started."""
-        for child in list(self._children.values()):
-            end(of_run(child.pid, ""), signal.SIGKILL)
+        for child in self._children.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
             child.wait()
         self._children.clear()
 

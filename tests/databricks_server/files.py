@@ -86,7 +86,7 @@ class Files:
                 return None
         except RefusedError:
             return None
-        if self._store.fact("notebook", str(found)):
+        if self._is_notebook(found):
             return None
         return found if found.exists() else None
 
@@ -138,7 +138,7 @@ class Files:
             raise RefusedError(400, "RESOURCE_ALREADY_EXISTS", f"Path ({self._shown(path)}) already exists.")
         _write(path, content)
         if notebook:
-            self._store.put_fact("notebook", str(path), True)
+            self._store.put_fact("notebook", str(path), {})
         else:
             self._store.drop_fact("notebook", str(path))
         return {}
@@ -173,9 +173,12 @@ class Files:
         answer: dict[str, Any] = {"path": self._shown(path), "object_id": status.st_ino}
         if path.is_dir():
             return {**answer, "object_type": "DIRECTORY"}
-        if self._store.fact("notebook", str(path)):
+        if self._is_notebook(path):
             return {**answer, "object_type": "NOTEBOOK", "language": "PYTHON"}
         return {**answer, "object_type": "FILE", "size": status.st_size, "modified_at": int(status.st_mtime * 1000)}
+
+    def _is_notebook(self, path: Path) -> bool:
+        return self._store.fact("notebook", str(path)) is not None
 
     def _shown(self, path: Path) -> str:
         return "/" + path.relative_to(self.root / "Workspace").as_posix().removeprefix(".")

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import signal
-
-__all__ = ["MARK", "Process", "end", "is_there", "of_run"]
+__all__ = ["MARK", "Process", "below", "end", "end_below", "is_there", "of_run"]
 
 MARK = "DATABRICKS_DOUBLE_RUN"
 """The variable that every process of a run inherits."""
@@ -73,6 +71,30 @@ def end(processes: list[Process], number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if is_there(each.pid, each.began):
                 os.kill(each.pid, number)
+
+
+def below(directory: Path) -> dict[int, tuple[str, str]]:
+    """The processes of all runs whose directories lie below one: by id, the run's directory and the command line."""
+    beginning = f"{MARK}={directory}/".encode()
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or _stat(int(entry.name)) is None:
+            continue
+        with contextlib.suppress(OSError):
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            for variable in (entry / "environ").read_bytes().split(b"\0"):
+                if variable.startswith(beginning):
+                    found[int(entry.name)] = (variable.partition(b"=")[2].decode(), command)
+    return found
+
+
+def end_below(directory: Path) -> None:
+    """SIGKILL to all of them, until none is left."""
+    while found := below(directory):
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def _stat(pid: int) -> tuple[int, int, int, int, int] | None:

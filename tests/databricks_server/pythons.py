@@ -85,15 +85,15 @@ def python_with(
     """
     if not packages:
         return python
-    contents = [Path(each).read_bytes().hex() if Path(each).is_file() else each for each in packages]
+    contents = [
+        hashlib.sha256(Path(each).read_bytes()).hexdigest() if Path(each).is_file() else each for each in packages
+    ]
     key = hashlib.sha256(json.dumps([str(python), contents]).encode()).hexdigest()[:20]
     home = directory / key
 
     def make() -> None:
-        _run([str(python), "-m", "venv", "--clear", "--without-pip", str(home)], variables, started)
-        pip = [str(python), "-m", "pip", "--python", str(home / "bin" / "python"), "install", "--quiet", *packages]
-        # Of the two, pip too: a cluster's libraries do not take it away.
-        _run([*pip, "pip"], variables, started)
+        _run([str(python), "-m", "venv", "--clear", str(home)], variables, started)
+        _run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages], variables, started)
 
     return _made(home, make)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from databricks.sdk.service import files, iam, jobs, workspace
@@ -155,7 +156,7 @@ class Routes:
         return self._files.volume_directory(asked.method, path)
 
     def _me(self, identity: str) -> dict[str, Any]:
-        me = {"active": True, "displayName": identity, "id": str(abs(hash(identity)) % 10**16), "userName": identity}
+        me = {"active": True, "displayName": identity, "id": str(zlib.crc32(identity.encode())), "userName": identity}
         return self._checked(iam.User, me)
 
     def _credentials(self, identity: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ __all__ = ["Delays", "Runs"]
 
 LOOK_AGAIN = 0.02
 """Seconds between two looks at processes."""
+TO_FOLLOW = 2.0
+"""Seconds that a task's other processes have to end after it, before they are ended and count as left behind."""
 
 
 class Delays:
@@ -84,6 +86,7 @@ class Runs:
         self._tokens: dict[str, int] = {}
         self._task_runs: dict[int, int] = {}
         self._preparations: dict[int, Preparation] = {}
+        self._without_leader: dict[int, float] = {}
         self._thread: threading.Thread | None = None
         self._stopping = False
         for document in store.runs():
@@ -259,7 +262,7 @@ class Runs:
         return False
 
     def _prepare(self, run: Run, now: float) -> float:
-        if self._executor.claimed(run) is None and run.run_id not in self._preparations:
+        if run.run_id not in self._preparations and not self._executor.is_prepared(run):
             if run.cancel is not None:
                 self._end(run, _cancelled(run))
                 return 0
@@ -293,13 +296,18 @@ class Runs:
             self._finish(run, _cancelled(run) if run.cancel else run.script.ending or Ending(), now)
             return 0
         if run.pid is None:
+            # However often it is started, by this server or another one, it runs once.
             claim = self._executor.claimed(run)
             if claim is not None:
                 run.pid, run.began, run.started = claim["pid"], claim["began"], claim["at"]
                 self._save(run)
             elif self._executor.was_never_started(run):
-                # By a server that has gone since, or it was about to. However often it is started, it runs once.
+                if run.cancel is not None:
+                    self._finish(run, _cancelled(run), now)
+                    return 0
                 self._executor.launch(run)
+                return LOOK_AGAIN
+            elif run.cancel is not None and self._executor.is_running(run):
                 return LOOK_AGAIN
         outcome = self._executor.outcome(run)
         if run.cancel is not None:
@@ -337,9 +345,8 @@ class Runs:
             if self._executor.is_running(run):
                 if now < run.since + self.delays.grace:
                     return LOOK_AGAIN
-            elif not run.left_behind:
-                run.left_behind = self._executor.left(run)
-                self._save(run)
+            elif not self._is_alone(run, now):
+                return LOOK_AGAIN
             if not self._executor.sweep(run):
                 return LOOK_AGAIN
         left = run.since + self.delays.terminating - now
@@ -347,6 +354,17 @@ class Runs:
             return left
         self._end(run, run.ending)
         return 0
+
+    def _is_alone(self, run: Run, now: float) -> bool:
+        """Whether what the task has started is gone, or has had its time; what then is still there is noted."""
+        left = self._executor.left(run)
+        since = self._without_leader.setdefault(run.run_id, now)
+        if left and now < since + TO_FOLLOW:
+            return False
+        if left and not run.left_behind:
+            run.left_behind = left
+            self._save(run)
+        return True
 
     def _end(self, run: Run, ending: Ending | None) -> None:
         run.ending = ending or Ending()

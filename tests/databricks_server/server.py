@@ -15,8 +15,9 @@ from tests.databricks_server.faults import Faults
 from tests.databricks_server.files import Files
 from tests.databricks_server.jobs import Jobs
 from tests.databricks_server.journal import Journal
-from tests.databricks_server.processes import of_run
+from tests.databricks_server.processes import below, end_below, of_run
 from tests.databricks_server.routes import Routes
+from tests.databricks_server.run import Phase
 from tests.databricks_server.runs import Delays, Runs
 from tests.databricks_server.serving import Listener
 from tests.databricks_server.store import Store
@@ -196,6 +197,7 @@ class DatabricksServer:
         """Stop, and leave no process of any run."""
         self.stop()
         if self._executor is not None:
+            end_below(self.directory / "runs")
             self._executor.end_all()
         if self._reservation is not None:
             self._reservation.close()
@@ -231,7 +233,7 @@ class DatabricksServer:
 
     # -- what tests do with it -----------------------------------------------------------------------------------------
 
-    def script(self, pattern: str, directives: str | dict[str, Any] | None = None, /, **more: Any) -> None:
+    def script(self, pattern: str, directives: str | dict[str, Any] | None = None, **more: Any) -> None:
         """Let runs that are submitted from now on do what is said (`run.script_of`), if their name has the pattern."""
         self._now.script(pattern, directives if directives is not None else more)
 
@@ -260,6 +262,11 @@ class DatabricksServer:
         """The command lines of a run's processes that are running."""
         run = self.run(run_id)
         return [each.command for each in of_run(run["pid"], run["directory"])]
+
+    def left_behind(self) -> list[str]:
+        """The command lines of what still runs of runs that have ended: there must not be any."""
+        ended = {run["directory"] for run in self.runs() if run["phase"] == Phase.ENDED}
+        return [command for directory, command in below(self.directory / "runs").values() if directory in ended]
 
     def change_delays(self, **seconds: float) -> None:
         """Let runs stay in a state for another time (the attributes of `Delays`)."""
@@ -296,7 +303,7 @@ class DatabricksServer:
             "issued": lambda: self.issued,
             "delays": self.change_delays,
             "revoke_issued_tokens": self.revoke_issued_tokens,
-            "faults/add": lambda **options: self.faults.add(**options) and None,
+            "faults/add": self._add_fault,
             "faults/random": self.faults.random,
             "faults/clear": self.faults.clear,
             "faults/done": lambda: self.faults.done,
@@ -304,6 +311,9 @@ class DatabricksServer:
         if call not in calls:
             raise ValueError(f"there is no call {call}")
         return calls[call](**given)
+
+    def _add_fault(self, **options: Any) -> None:
+        self.faults.add(**options)
 
     @property
     def _now(self) -> Runs:

@@ -252,7 +252,7 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def _cut(self) -> None:
-        """End the connection with a reset, as a machine that has crashed does."""
+        """End the connection without another byte."""
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
