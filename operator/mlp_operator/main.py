@@ -22,6 +22,7 @@ from mlp_operator.machinery.watching import Watched, watch
 from mlp_operator.runs.actions import Rules
 from mlp_operator.runs.caching import owner_by_label, trim_job, trim_pod, trim_run
 from mlp_operator.runs.controller import RUNS, RunController
+from mlp_operator.runs.delegate import Delegate
 from mlp_operator.runs.job import PodDefaults
 from mlp_operator.runs.resolution import Resolver, forget_old_credentials
 from mlp_operator.runs.tracking import Tracker
@@ -95,6 +96,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
         recorder = EventRecorder(cluster, component="mlp-operator")
         resolver = Resolver(cluster, queue, settings, metrics)
         tracker = Tracker(cluster, queue, settings, metrics)
+        delegate = Delegate(cluster, queue, settings, metrics)
         controller = RunController(
             runs=runs,
             jobs=jobs,
@@ -102,8 +104,11 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
             cluster=cluster,
             resolver=resolver,
             tracker=tracker,
+            delegate=delegate,
             recorder=recorder,
-            rules=Rules(_pod_defaults(settings), settings.progress_delay),
+            rules=Rules(
+                _pod_defaults(settings), settings.progress_delay, remote_limit=settings.databricks_status_timeout
+            ),
         )
         try:
             await _first_lists(kinds, queue, cluster, settings.namespaces, stop)
@@ -140,6 +145,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, ready: Callable[
             queue.close()
             await resolver.close()
             await tracker.close()
+            await delegate.close()
             await web.cleanup()
 
 

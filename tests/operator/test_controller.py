@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from kubernetes.aio.config import kube_config
 
+from mlp.backends.databricks.states import Ending, Life, RunState
 from mlp.resources import ProjectRun, names
 from mlp_operator.machinery.cache import Store, key_of
 from mlp_operator.machinery.cluster import ApiError, Cluster
 from mlp_operator.machinery.events import EventRecorder
+from mlp_operator.runs.actions import Remote, RemoteOutput
 from mlp_operator.runs.caching import owner_by_label
 from mlp_operator.runs.controller import RunController
 from mlp_operator.runs.recording import TrackedRun
 from tests.operator.build import COMMIT, RULES, failed, pod, resolved, run_body, succeeded, working
+from tests.operator.remote_world import BACKEND, remotely_resolved
 from tests.servers.api_server import serving
 
 KEY = ("team-a", "wine")
@@ -35,7 +39,8 @@ class Known:
         return self.found.get((key, uid))
 
     def start(self, key, run, _now):
-        self.found[key, run.uid] = resolved()
+        remote = run.spec.backend.type == "Databricks"
+        self.found[key, run.uid] = remotely_resolved() if remote else resolved()
 
     def forget(self, key):
         self.found = {known: value for known, value in self.found.items() if known[0] != key}
@@ -78,6 +83,44 @@ class Told(Nobody):
         return uid in self.abandoned
 
 
+class Elsewhere:
+    """A delegate to a Databricks on which everything takes place at once that is asked for."""
+
+    def __init__(self, server):
+        self.server = server
+        self.known = {}
+        self.asked = []
+
+    def remote(self, _key, _uid, token):
+        return self.known.get(token)
+
+    def take_up(self, _key, _run, *, token, run_id):
+        self.known[token] = Remote(token, run_id)
+
+    def submit(self, _key, _run, task, _resolved, _now):
+        body = self.server.objects[RUN]
+        self.asked.append(("submit", body["metadata"].get("finalizers"), body["status"]["databricks"]))
+        self.known[task.token] = Remote(task.token, "501")
+
+    def find(self, _key, _run, token, _now):
+        self.asked.append(("find", token))
+        self.known[token] = Remote(token, "501")
+
+    def cancel(self, _key, _run, run_id, _now):
+        self.asked.append(("cancel", run_id))
+        self.ends(Ending.CANCELLED)
+
+    def fetch(self, _key, _run, token, _state, _now):
+        self.known[token] = replace(self.known[token], output=RemoteOutput())
+
+    def forget(self, _key):
+        self.known = {}
+
+    def ends(self, ending):
+        for token, remote in self.known.items():
+            self.known[token] = replace(remote, state=RunState(Life.ENDED, ending, words=str(ending), task_run_id=1))
+
+
 class Operator:
     """One operator process beside an API server. `another` is the process that comes after it."""
 
@@ -87,6 +130,7 @@ class Operator:
         self.runs, self.jobs, self.pods = Store(key_of), Store(owner_by_label), Store(owner_by_label)
         self.recorder = EventRecorder(cluster, component="test")
         self.resolver = Known()
+        self.databricks = Elsewhere(server)
         self.controller = RunController(
             runs=self.runs,
             jobs=self.jobs,
@@ -94,6 +138,7 @@ class Operator:
             cluster=cluster,
             resolver=self.resolver,
             tracker=Nobody(),
+            delegate=self.databricks,
             recorder=self.recorder,
             rules=RULES,
         )
@@ -436,3 +481,60 @@ async def test_a_job_without_a_pod_is_asked_why(operator):
     assert operator.reason == "PodRefused"
     await operator.look(operator.pod(working))
     assert operator.reason == "Running"
+
+
+# --- Databricks -----------------------------------------------------------------------------------------------------
+
+
+def on_databricks(operator, **metadata):
+    body = operator.server.objects[RUN]
+    body["spec"]["backend"] = deepcopy(BACKEND)
+    body["metadata"] |= metadata
+
+
+async def test_a_run_is_held_and_its_token_stored_before_it_is_handed_over(operator):
+    on_databricks(operator)
+    await operator.look()
+    ((_, finalizers, status),) = operator.databricks.asked
+    assert finalizers == [names.DATABRICKS_FINALIZER]
+    assert status == {"token": "run-uid-1", "attempt": 1}
+    operator.databricks.ends(Ending.SUCCEEDED)
+    await operator.look()
+    assert operator.status["phase"] == "Succeeded"
+    assert "finalizers" not in operator.server.objects[RUN]["metadata"]
+    # The finalizer, the token, the id, the end, and the finalizer again.
+    assert [method for method, _ in operator.writes] == ["PATCH"] * 5
+
+
+async def test_other_finalizers_of_a_run_stay(operator):
+    on_databricks(operator, finalizers=["example.org/other"])
+    await operator.look()
+    assert operator.server.objects[RUN]["metadata"]["finalizers"] == [
+        "example.org/other",
+        names.DATABRICKS_FINALIZER,
+    ]
+    operator.databricks.ends(Ending.SUCCEEDED)
+    await operator.look()
+    assert operator.server.objects[RUN]["metadata"]["finalizers"] == ["example.org/other"]
+
+
+async def test_an_operator_that_comes_after_takes_up_what_was_handed_over(operator):
+    on_databricks(operator)
+    await operator.look()
+    successor = operator.another()
+    await successor.look()
+    assert successor.databricks.asked == []
+    successor.databricks.ends(Ending.FAILED)
+    await successor.look()
+    assert successor.reason == "EntryPointFailed"
+
+
+async def test_a_deleted_run_is_cancelled_there_before_it_goes(operator):
+    on_databricks(operator)
+    await operator.look()
+    body = deepcopy(operator.server.objects[RUN])
+    body["metadata"]["deletionTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    operator.server.store(RUN, body)
+    await operator.look()
+    assert operator.databricks.asked[-1] == ("cancel", "501")
+    assert "finalizers" not in operator.server.objects[RUN]["metadata"]

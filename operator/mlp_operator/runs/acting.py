@@ -13,14 +13,20 @@ from mlp_operator.machinery.cluster import JOBS, PODS, ApiError, Resource
 from mlp_operator.machinery.events import Event
 from mlp_operator.runs.actions import (
     BeginTracking,
+    CancelRemote,
     CreateJob,
     DeleteJob,
     DeletePods,
     DeleteRun,
+    FetchOutput,
+    FindRemote,
+    HoldRun,
+    LetRunGo,
     Refusal,
     ReleasePods,
     Requeue,
     Resolve,
+    SubmitRemote,
     SuspendJob,
     WriteTracking,
 )
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.cluster import Cluster
     from mlp_operator.machinery.events import EventRecorder
     from mlp_operator.runs.actions import Action
+    from mlp_operator.runs.delegate import Delegate
     from mlp_operator.runs.resolution import Resolver
     from mlp_operator.runs.tracking import Tracker
 
@@ -56,6 +63,7 @@ class Actor:
         cluster: Where actions go.
         resolver: Looks projects up.
         tracker: Writes to tracking servers.
+        delegate: Talks to Databricks.
         recorder: Posts events.
     """
 
@@ -68,6 +76,7 @@ class Actor:
         cluster: Cluster,
         resolver: Resolver,
         tracker: Tracker,
+        delegate: Delegate,
         recorder: EventRecorder,
     ) -> None:
         self._runs = runs
@@ -76,24 +85,26 @@ class Actor:
         self._cluster = cluster
         self._resolver = resolver
         self._tracker = tracker
+        self._delegate = delegate
         self._recorder = recorder
 
     async def act(self, key: Key, run: ProjectRun, action: Action) -> Hindrance:
         """Do one thing, and take what came of it into the caches, so that the next decision knows."""
         namespace, name = key
+        if isinstance(action, SubmitRemote | FindRemote | CancelRemote | FetchOutput):
+            self._delegate_to(key, run, action)
+            return None
         match action:
+            case HoldRun() | LetRunGo():
+                await self._hold(key, run, action)
             case Resolve():
                 self._resolver.start(key, run, datetime.now(UTC))
             case CreateJob(body=body):
                 return await self._create(key, run, body)
             case DeleteJob(job=job):
                 await self._delete(JOBS, self._jobs, job, propagation="Foreground")
-            case DeletePods(pods=pods) | ReleasePods(pods=pods):
-                for pod in pods:
-                    if isinstance(action, ReleasePods):
-                        await self.release(pod)
-                    else:
-                        await self._delete(PODS, self._pods, pod, grace_seconds=1)
+            case DeletePods() | ReleasePods():
+                await self._end(action)
             case SuspendJob() | Requeue():
                 self._jobs.put(await self._cluster.patch(JOBS, namespace, name, self._steering(key, action)))
             case BeginTracking() | WriteTracking():
@@ -103,6 +114,13 @@ class Actor:
                 if (stored := self._runs.get(key)) is not None and stored["metadata"]["uid"] == run.uid:
                     await self._delete(RUNS, self._runs, stored, propagation="Background")
         return None
+
+    async def _end(self, action: DeletePods | ReleasePods) -> None:
+        for pod in action.pods:
+            if isinstance(action, ReleasePods):
+                await self.release(pod)
+            else:
+                await self._delete(PODS, self._pods, pod, grace_seconds=1)
 
     def _steering(self, key: Key, action: SuspendJob | Requeue) -> Object:
         """The patch of the very Job that was decided about."""
@@ -119,6 +137,44 @@ class Actor:
                 self._tracker.begin(key, run, server, facts_of(run, plan, image=image), now)
             case WriteTracking(server=server, run=tracked, wanted=wanted):
                 self._tracker.write(key, run, server, tracked, wanted, now)
+
+    def _delegate_to(
+        self, key: Key, run: ProjectRun, action: SubmitRemote | FindRemote | CancelRemote | FetchOutput
+    ) -> None:
+        now = datetime.now(UTC)
+        match action:
+            case SubmitRemote(task=task, resolved=resolved):
+                self._delegate.submit(key, run, task, resolved, now)
+            case FindRemote(token=token):
+                self._delegate.find(key, run, token, now)
+            case CancelRemote(run_id=run_id):
+                self._delegate.cancel(key, run, run_id, now)
+            case FetchOutput(token=token, state=state):
+                self._delegate.fetch(key, run, token, state, now)
+
+    async def _hold(self, key: Key, run: ProjectRun, action: HoldRun | LetRunGo) -> None:
+        """Put our finalizer on the ProjectRun that was decided about, or take it off."""
+        stored = self._runs.get(key)
+        if stored is None or stored["metadata"]["uid"] != run.uid:
+            return
+        metadata = stored["metadata"]
+        others = [each for each in metadata.get("finalizers") or () if each != names.DATABRICKS_FINALIZER]
+        wanted = [*others, names.DATABRICKS_FINALIZER] if isinstance(action, HoldRun) else others
+        # Of the very list that was read: others have finalizers, too.
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": wanted or None}}
+        if isinstance(action, LetRunGo) and action.abandoned is not None:
+            self._recorder.record(stored, Event("Warning", EventReason.DATABRICKS_RUN_ABANDONED, action.abandoned))
+        try:
+            after = await self._cluster.patch(RUNS, *key, patch)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            self._runs.discard(stored)
+            return
+        if "deletionTimestamp" in after["metadata"] and not wanted:
+            self._runs.discard(after)  # that was all that kept it
+        else:
+            self._runs.put(after)
 
     async def release(self, pod: Object) -> None:
         """Take our finalizer off a pod."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.events import EventRecorder
     from mlp_operator.runs.acting import Hindrance
     from mlp_operator.runs.actions import Rules
+    from mlp_operator.runs.delegate import Delegate
     from mlp_operator.runs.resolution import Resolver
     from mlp_operator.runs.tracking import Tracker
 
@@ -56,11 +57,12 @@ class RunController:
         cluster: Where actions go.
         resolver: Looks projects up.
         tracker: Writes to tracking servers.
+        delegate: Talks to Databricks.
         recorder: Posts events.
         rules: The operator's settings, as decisions need them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- its parts, put together once
         self,
         *,
         runs: Store,
@@ -69,6 +71,7 @@ class RunController:
         cluster: Cluster,
         resolver: Resolver,
         tracker: Tracker,
+        delegate: Delegate,
         recorder: EventRecorder,
         rules: Rules,
     ) -> None:
@@ -77,10 +80,17 @@ class RunController:
         self._cluster = cluster
         self._resolver = resolver
         self._tracker = tracker
+        self._delegate = delegate
         self._recorder = recorder
         self._rules = rules
         self._observer = Observer(
-            jobs=jobs, pods=pods, cluster=cluster, resolver=resolver, tracker=tracker, rules=rules
+            jobs=jobs,
+            pods=pods,
+            cluster=cluster,
+            resolver=resolver,
+            tracker=tracker,
+            delegate=delegate,
+            rules=rules,
         )
         self._actor = Actor(
             runs=runs,
@@ -89,6 +99,7 @@ class RunController:
             cluster=cluster,
             resolver=resolver,
             tracker=tracker,
+            delegate=delegate,
             recorder=recorder,
         )
         self._starting: set[Key] = set()
@@ -109,6 +120,7 @@ class RunController:
             self._leave_earlier_records(key, body)
             if body is None:
                 self._resolver.forget(key)
+                self._delegate.forget(key)
                 return None
             try:
                 run = ProjectRun.parse(body)
@@ -123,6 +135,8 @@ class RunController:
             if decision.status is None and not decision.actions:
                 if run.finished:
                     self._resolver.forget(key)
+                    if not run.being_deleted:
+                        self._delegate.forget(key)
                     if not unrecorded(run):
                         self._tracker.forget(key)
                 return decision.again_after

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mlp_operator.machinery.cache import Key, Object, Store
     from mlp_operator.machinery.cluster import Cluster
     from mlp_operator.runs.acting import Hindrance
-    from mlp_operator.runs.actions import Recording, Rules
+    from mlp_operator.runs.actions import Recording, Remote, Rules
+    from mlp_operator.runs.delegate import Delegate
     from mlp_operator.runs.pods import Situation
     from mlp_operator.runs.resolution import Resolver
     from mlp_operator.runs.tracking import Tracker
@@ -46,17 +47,27 @@ class Observer:
         cluster: Who is asked for more.
         resolver: Knows how look-ups stand.
         tracker: Knows how runs stand in MLflow.
+        delegate: Knows how runs stand on Databricks.
         rules: The operator's settings.
     """
 
     def __init__(
-        self, *, jobs: Store, pods: Store, cluster: Cluster, resolver: Resolver, tracker: Tracker, rules: Rules
+        self,
+        *,
+        jobs: Store,
+        pods: Store,
+        cluster: Cluster,
+        resolver: Resolver,
+        tracker: Tracker,
+        delegate: Delegate,
+        rules: Rules,
     ) -> None:
         self._jobs = jobs
         self._pods = pods
         self._cluster = cluster
         self._resolver = resolver
         self._tracker = tracker
+        self._delegate = delegate
         self._rules = rules
 
     async def observe(self, key: Key, run: ProjectRun, hindrance: Hindrance) -> Observed:
@@ -81,7 +92,18 @@ class Observer:
             pod_refusal=await self._pod_refusal(run, job) if job is not None and not pods else None,
             hindrance=await self._hindrance(run, pods[-1]) if pods and not run.finished else None,
             recording=self._recording(key, run),
+            remote=self._remote(key, run),
         )
+
+    def _remote(self, key: Key, run: ProjectRun) -> Remote | None:
+        stored = run.status.databricks
+        if stored is None or stored.token is None or run.spec.managed_by not in (None, names.MANAGED_BY):
+            return None
+        found = self._delegate.remote(key, run.uid, stored.token)
+        if found is None and stored.run_id is not None and (not run.finished or run.being_deleted):
+            self._delegate.take_up(key, run, token=stored.token, run_id=stored.run_id)
+            found = self._delegate.remote(key, run.uid, stored.token)
+        return found
 
     def _recording(self, key: Key, run: ProjectRun) -> Recording | None:
         found = self._tracker.outcome(key, run.uid)

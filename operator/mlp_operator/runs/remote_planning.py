@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, cast
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from mlp.data import destination, directory_name, is_remote
 from mlp.errors import DataInvalid, ParameterInvalid, UsageError
 from mlp.project import Project
-from mlp.resources.plan import Plan, PlannedDownload
+from mlp.resources.plan import Plan, PlannedDownload, PlannedProject
 from mlp_operator.runs.handing_over import directory_of, task_of
 from mlp_operator.runs.planning import Resolved, as_planned, check_reach, check_size
 from mlp_operator.runs.surroundings import choose
@@ -143,15 +144,17 @@ def plan_remote_run(
         UsageError: The run asks for something that does not fit the project.
     """
     project = Project.load(files)
-    if project.environment.kind == "docker":
-        raise UsageError("Running docker-based projects on Databricks is not yet supported.")
-    surroundings = choose(run, project.environment)
+    manager = "Local"
+    if run.spec.environment.manager != "Local":
+        if project.environment.kind == "docker":
+            raise UsageError("Running docker-based projects on Databricks is not yet supported.")
+        manager = choose(run, project.environment).manager
     places = DriverPlaces(directory_of(run), source.subdirectory)
-    invocation = project.resolve(run.spec.project.entry_point, values, files=files, places=places)
+    planned = _planned(project, run, values, files, places, manager)
     check_reach(places.downloads, tracking)
     plan = Plan(
         source=source,
-        project=as_planned(invocation, surroundings.manager, places.downloads),
+        project=planned,
         downloads=tuple(places.downloads),
         tracking_uri=None if tracking is None else tracking.uri,
     )
@@ -163,3 +166,21 @@ def plan_remote_run(
         # For trial: what is wrong with a cluster is told now, when it can end the run.
         task_of(run, backend, resolved, token="", tracked=None, tracking_uri=None)
     return resolved
+
+
+def _planned(
+    project: Project,
+    run: ProjectRun,
+    values: Mapping[str, str],
+    files: ProjectFiles,
+    places: DriverPlaces,
+    manager: str,
+) -> PlannedProject:
+    script = project.spark_script
+    entry_point = run.spec.project.entry_point
+    if script is None:
+        invocation = project.resolve(entry_point, values, files=files, places=places)
+        return as_planned(invocation, manager, places.downloads)
+    # Such a job has parameters of its own, and MLflow passes over those that are given.
+    command = shlex.join(("python", script.file, *script.arguments))
+    return PlannedProject(name=project.name, entry_point=entry_point, command=command, manager=manager)
