@@ -93,7 +93,7 @@ def test_what_is_submitted_says_what_the_run_asks_for():
     assert task.assignment.parameters == {"alpha": "0.5"}
     assert task.assignment.manager == "local"
     assert task.assignment.directory == "/tmp/mlp/run-uid"
-    assert task.assignment.variables == {"MLP_PROJECTRUN": "wine", "MLP_NAMESPACE": "team-a"}
+    assert task.assignment.variables == {}, "what runs there is no part of the cluster, and starts no runs in it"
 
 
 def test_a_project_that_the_workspace_fetches_is_a_python_file_of_its_repository():

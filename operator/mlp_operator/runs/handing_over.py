@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from mlp.backends.databricks.compute import compute_of, with_python_libraries
 from mlp.backends.databricks.git_projects import git_provider, in_repository, python_call
 from mlp.backends.databricks.task import ArchivedProject, Assignment, GitProject, RemoteTask, token_of
-from mlp.resources import names
 
 if TYPE_CHECKING:
     from mlp.resources import DatabricksBackend, ProjectRun
@@ -68,7 +67,6 @@ def task_of(
             tracking_uri=tracking_uri,
             run_id=None if tracked is None else tracked.run_id,
             experiment_id=None if tracked is None else tracked.experiment_id or None,
-            variables={names.RUN_VARIABLE: run.name, names.NAMESPACE_VARIABLE: run.namespace},
         ),
         upload_to=backend.upload_to,
         timeout_seconds=_timeout(run, backend),
