@@ -83,7 +83,10 @@ class _Round:
 
     left: deque[_Followed]
     lock: threading.Lock = field(default_factory=threading.Lock)
+    answers: int = 0
     failures: int = 0
+    """In a row."""
+    last: WorkspaceError | None = None
     error: WorkspaceError | None = None
     """Why the round was given up."""
 
@@ -196,6 +199,8 @@ class Poller:
         this = _Round(deque(sorted(found, key=lambda each: each.trouble is not None)))
         asked = self._list(this)
         self._ask(this)
+        if not asked and not this.answers:
+            this.error = this.error or this.last  # few runs, and none of them could be looked at
         # Every run of the round at the same moment again, or they would have a round each in the end.
         again = max(begun + self._period * random.uniform(0.85, 1.15), time.monotonic() + self._period / 10)  # noqa: S311
         sooner = time.monotonic() + self._period / 10
@@ -295,9 +300,11 @@ class Poller:
 
     def _count(self, this: _Round, error: WorkspaceError | None) -> None:
         with this.lock:
-            this.failures = 0 if error is None else this.failures + 1
-            is_outage = isinstance(error, WorkspaceUnavailable) and error.after > 0
-            if error is not None and (is_outage or this.failures >= _ENOUGH):
+            if error is None:
+                this.answers, this.failures = this.answers + 1, 0
+                return
+            this.last, this.failures = error, this.failures + 1
+            if this.failures >= _ENOUGH or (isinstance(error, WorkspaceUnavailable) and error.after > 0):
                 this.error = error
 
     def _tell_state(self, each: _Followed, state: RunState) -> None:
