@@ -34,8 +34,11 @@ def follow_on_databricks(run: DatabricksRun) -> None:
     """
     with as_interrupts():
         try:
+            said = ""
             for state in run.states():
-                click.echo(_described(run, state), err=True)
+                if (line := _described(run, state)) != said:
+                    click.echo(line, err=True)
+                    said = line
         except Ended:
             _leave(run)
             raise
