@@ -377,10 +377,13 @@ class Delegate:
 
     def _not_submitted(self, record: _Record, error: Exception, what: str) -> None:
         message = _message(error, record, what)
+        refused = isinstance(error, WorkspaceRefused | WorkspaceNotFound)
         # Once a request may have arrived, missing rights do not say that there is no run.
-        unclear = record.uncertain and isinstance(error, WorkspaceError) and not isinstance(error, WorkspaceRefused)
+        unclear = record.uncertain and isinstance(error, WorkspaceError) and not refused
         if isinstance(error, MlpError) and not error.temporary and not unclear:
-            self._change(record, submission=Refused(error.reason, message))
+            # A cluster, or a policy, that is not there is a mistake in what was asked.
+            reason = str(Reason.WORKSPACE_REFUSED if refused else error.reason)
+            self._change(record, submission=Refused(reason, message))
             return
         if not isinstance(error, WorkspaceDenied):
             record.uncertain = True
@@ -420,8 +423,9 @@ class Delegate:
         try:
             async with asyncio.timeout(_OUTPUT_PATIENCE):
                 if state.task_run_id is not None and (found := await self._output(record, state.task_run_id)):
-                    output = RemoteOutput(tail(_text(found), _LOG_IN_MESSAGES), found.error or None)
-                    output = replace(output, config_map=await self._keep_output(record, run, found))
+                    output = RemoteOutput(tail(found.log, _LOG_IN_MESSAGES), found.error or None)
+                    text = "".join(f"{line}\n" for line in found.lines(page_url=state.page_url))
+                    output = replace(output, config_map=await self._keep_output(record, run, text))
         except TimeoutError:
             logger.warning("%s/%s: what it wrote on Databricks could not be had in time", *record.key)
         finally:
@@ -441,8 +445,7 @@ class Delegate:
             await asyncio.sleep(pause)
             pause *= 2
 
-    async def _keep_output(self, record: _Record, run: ProjectRun, output: Output) -> str | None:
-        text = _text(output)
+    async def _keep_output(self, record: _Record, run: ProjectRun, text: str) -> str | None:
         pause = _FIRST_RETRY / 2
         while text:
             try:
@@ -476,11 +479,6 @@ class Delegate:
         # A thread cannot be ended: whoever does not wait any more leaves it the place that it has.
         asking.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(asking)
-
-
-def _text(output: Output) -> str:
-    """What a run wrote, with the error that Databricks adds."""
-    return "\n".join(part.rstrip("\n") for part in (output.log, output.error, output.trace) if part)
 
 
 def _message(error: Exception, record: _Record, what: str) -> str:

@@ -133,6 +133,8 @@ def _pack(access: Access, source: PlannedSource, directory: Path) -> bytes:
             submodules=source.submodules,
             lfs=source.lfs,
         )
+        if access.check is not None:
+            access.check()  # what came quickly has not been measured yet
         shutil.rmtree(checkout / ".git", ignore_errors=True)
         return archives.pack_checkout(checkout, advice=_ADVICE).content
     finally:

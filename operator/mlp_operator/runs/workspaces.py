@@ -97,7 +97,7 @@ class Workspaces:
     def leave(self, door: Door) -> None:
         """Let a door go; the last one closes it."""
         door.users -= 1
-        if door.users == 0:
+        if door.users == 0 and self._doors.get(door.entrance) is door:
             del self._doors[door.entrance]
             door.close()
 
