@@ -6,20 +6,23 @@ it anew, and there is still one run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mlp.backends.databricks.body import submission
+from mlp.backends.databricks.body import Uploaded, submission
 from mlp.backends.databricks.delivery import plan_delivery
-from mlp.backends.databricks.task import GitProject
+from mlp.backends.databricks.task import ArchivedProject, Assignment, GitProject, RemoteTask
 from mlp.errors import WorkspaceDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlp.backends.databricks.task import RemoteTask
+    from mlp.backends.databricks.task import Compute
     from mlp.backends.databricks.workspace import Workspace
 
-__all__ = ["submit"]
+__all__ = ["claim", "submit"]
+
+_NOWHERE: Final = "/Workspace/Shared/.mlp/nothing.py"
+"""A file that is not there: a task that is this file ends at once."""
 
 
 def submit(
@@ -56,6 +59,36 @@ def submit(
         delivery.send(workspace)
     before_sending()
     return workspace.submit(body)
+
+
+def claim(workspace: Workspace, token: str, *, name: str, compute: Compute) -> int:
+    """Find the run of a token whose submission may have arrived, or may still be on its way.
+
+    The Jobs API cannot be asked for a token. So it is sent a task of that token that does nothing: if there is a run,
+    it answers with that one; if there is none, this is it, and whatever arrives later meets it. The caller cancels it.
+
+    Args:
+        workspace: Where.
+        token: The idempotency token.
+        name: The name of the run that there may be afterwards.
+        compute: What the run was to get: what the workspace takes for one, it takes for the other.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        UsageError: No task can have such compute, so none was sent.
+        WorkspaceRefused: No task of that kind was, or will be, taken.
+        WorkspaceError: The workspace did not answer.
+    """
+    nothing = RemoteTask(
+        name=name,
+        token=token,
+        compute=compute,
+        project=ArchivedProject(key=""),
+        assignment=Assignment(directory="/"),
+    )
+    return workspace.submit(submission(nothing, places=Uploaded(bootstrap=_NOWHERE, runtime="", project="")))
 
 
 def _check_git_credential(workspace: Workspace, project: GitProject) -> None:
