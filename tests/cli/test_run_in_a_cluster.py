@@ -106,3 +106,20 @@ def test_whoever_ends_it_leaves_the_run_alone_and_reads_how_to_come_back(runs, s
         assert f"mlp {command} wine -n {runs.namespace}" in said
     assert "shutdown" not in runs.read("wine")["spec"]
     assert "Traceback" not in said
+
+
+def test_no_wait_prints_the_run_s_name_and_nothing_else(runs):
+    config = {"namespace": runs.namespace, "name": "wine", "spec": {"managedBy": MANAGED_BY_THE_TEST}}
+
+    done = subprocess.run(
+        [MLP, "run", URI, "-b", "kubernetes", "-c", json.dumps(config), "--no-wait"],
+        env=environment(KUBECONFIG=str(runs.cluster.kubeconfig)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "wine\n"), done.stderr
+    assert "wine" in runs.names()

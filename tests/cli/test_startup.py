@@ -27,14 +27,19 @@ from mlp.errors import (
 )
 from tests.cli.program import EXAMPLES, MLP, environment, mlp
 
-HEAVY = {"kubernetes", "boto3", "mlflow", "databricks", "pydantic", "git", "yaml", "kopf", "subprocess", "asyncio"}
+CLIENTS = {"kubernetes", "boto3", "mlflow", "databricks", "requests"}
+HEAVY = {*CLIENTS, "pydantic", "git", "yaml", "kopf", "subprocess", "asyncio"}
 
 
 def imported_by(*arguments: str) -> set[str]:
     """The top-level modules that a call has imported when it ends."""
+    return imported_in(f"from mlp.cli import main; main({list(arguments)!r})")
+
+
+def imported_in(statement: str) -> set[str]:
+    """The same for a program of one statement."""
     program = (
-        "import json, sys\nfrom mlp.cli import main\n"
-        f"try: main({list(arguments)!r})\n"
+        f"import json, sys\ntry: exec({statement!r})\n"
         "finally: print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})), file=sys.stderr)"
     )
     done = subprocess.run(
@@ -56,6 +61,13 @@ def test_help_lists_every_command_and_the_exit_statuses():
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
 def test_help_and_version_import_nothing_heavy(arguments):
     assert imported_by(*arguments).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "statement", ["import mlp", "import mlp; mlp.run; mlp.run_manifest; mlp.projects; mlp.tracking"]
+)
+def test_a_program_that_imports_mlp_loads_no_client_of_anything(statement):
+    assert imported_in(statement).isdisjoint(CLIENTS)
 
 
 def test_a_local_run_imports_no_client_of_a_cluster_and_no_models(tmp_path):

@@ -209,9 +209,7 @@ def test_where_nobody_can_know_whether_there_is_a_run_that_is_said(logged_in, tm
     there = project(tmp_path / "p")
     logged_in.faults.add("503", "runs/submit", times=None)
 
-    with pytest.raises(
-        WorkspaceUnavailable, match=f"look in the workspace for one that is called 'MLflow Run for {there}'"
-    ):
+    with pytest.raises(WorkspaceUnavailable, match=f"look there for one that is called 'MLflow Run for {there}'"):
         run(there)
 
     assert logged_in.runs() == []

@@ -40,6 +40,7 @@ _LOCAL_TRACKING: Final = (
     "environment variable."
 )
 """MLflow's words, which scripts look for."""
+_CREDENTIALS: Final = (names.ENV_USERNAME, names.ENV_PASSWORD, "MLFLOW_TRACKING_TOKEN")
 _FIRST: Final = 1
 """The number of the submission: a call submits its run once."""
 
@@ -200,6 +201,11 @@ def _recording(request: Request, settings: Settings) -> _Recording:
             "configuration.",
             shown,
         )
+    if shown != uri or any(os.environ.get(name) for name in _CREDENTIALS):
+        _log.info(
+            "Your credentials for the tracking server stay on this machine. A cluster has its own by spark_env_vars, "
+            "from a secret scope: {{secrets/SCOPE/KEY}}."
+        )
     return _Recording(connect(uri), settings.tracking_uri or shown)
 
 
@@ -316,12 +322,18 @@ def _submit(workspace: Workspace, task: RemoteTask, archive: bytes) -> int:
         return submit(workspace, task, lambda: archive, before_sending=begin)
     except (WorkspaceUnavailable, KeyboardInterrupt, SystemExit) as error:
         # What was not answered may have been done. The same call finds out: the token makes it the same run.
-        if began and not _undone(workspace, task, archive) and isinstance(error, WorkspaceUnavailable):
-            raise WorkspaceUnavailable(
-                f"{error} Nobody knows whether it has begun a run: before you submit it again, look in the workspace "
-                f"for one that is called '{task.name}'.",
-                after=error.after,
-            ) from None
+        if not began:
+            raise
+        _log.info("The submission was not answered. Seeing to it that nothing of it runs…")
+        if _undone(workspace, task, archive):
+            raise
+        unknown = (
+            "Nobody knows whether the workspace has begun a run: before you submit it again, look there for one that "
+            f"is called '{task.name}'."
+        )
+        if isinstance(error, WorkspaceUnavailable):
+            raise WorkspaceUnavailable(f"{error} {unknown}", after=error.after) from None
+        _log.warning("%s", unknown)
         raise
 
 
