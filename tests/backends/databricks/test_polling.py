@@ -268,26 +268,57 @@ def test_credentials_that_are_refused_are_trouble_until_others_are_there(behind,
     assert trouble.state is None
 
 
-def test_one_run_in_trouble_does_not_hold_up_the_others(behind, place, submit, monkeypatch):
+def test_runs_in_trouble_do_not_hold_up_the_others(behind, place, submit, monkeypatch):
     behind.script(".", hold=True)
-    bad, good = submit(), submit()
+    bad, good = {submit() for _ in range(5)}, submit()
     asking = place.run
 
     def run(run_id, **options):
-        if run_id == bad:
+        if run_id in bad:
             raise WorkspaceDenied("not yours")
         return asking(run_id, **options)
 
     monkeypatch.setattr(place, "run", run)
-    poller, followers = Poller(place, period=PERIOD), {bad: Follower(), good: Follower()}
+    poller, followers = Poller(place, period=PERIOD), {run_id: Follower() for run_id in (good, *bad)}
     for run_id, follower in followers.items():
         poller.follow(run_id, follower)
-    assert followers[bad].until(lambda sighting: sighting.trouble is not None).state is None
+    for run_id in bad:
+        assert followers[run_id].until(lambda sighting: sighting.trouble is not None).state is None
     followers[good].until_life(Life.RUNNING)
+    known, rounds = len(followers[good].sightings), poller.rounds
+    eventually(lambda: poller.rounds >= rounds + 4)
+    assert len(followers[good].sightings) == known
+    assert followers[good].sightings[-1].trouble is None
     behind.release(good)
     followers[good].until_life(Life.ENDED)
-    assert all(sighting.trouble is None for sighting in followers[good].sightings)
     poller.close()
+
+
+def test_nothing_is_lost_and_nothing_twice_whatever_goes_wrong_on_the_way(behind, monkeypatch):
+    monkeypatch.setitem(pacing.RATES, pacing.Kind.SUBMIT, pacing.Rate(1000, 100))
+    behind.script("good", instant=0.5)
+    behind.script("bad", instant=0.5, ending="FAILED")
+    behind.faults.random(7, 0.3)
+    stubborn = replace(BRISK, patience=replace(BRISK.patience, attempts=100))
+    with opened(token_access(behind.url, behind.token), stubborn) as place:
+        poller, followers = Poller(place, period=PERIOD), {}
+        for number in range(30):
+            name = "bad" if number % 3 else "good"
+            task = {
+                "task_key": "main",
+                "new_cluster": {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 0},
+                "spark_python_task": {"python_file": "/Workspace/x.py"},
+            }
+            run_id = place.submit({"run_name": name, "idempotency_token": f"{name}-{number}", "tasks": [task]})
+            followers[run_id] = (name, Follower())
+            poller.follow(run_id, followers[run_id][1])
+        for name, follower in followers.values():
+            ended = follower.until_life(Life.ENDED)
+            assert ended.state.ending is (Ending.FAILED if name == "bad" else Ending.SUCCEEDED)
+            assert not any(sighting.gone for sighting in follower.sightings)
+        poller.close()
+    behind.faults.clear()
+    assert {run["run_id"] for run in behind.runs()} == followers.keys()
 
 
 def test_who_cannot_be_told_does_not_end_the_loop(behind, poller, submit, caplog):

@@ -199,21 +199,27 @@ class Poller:
         this = _Round(deque(sorted(found, key=lambda each: each.trouble is not None)))
         asked = self._list(this)
         self._ask(this)
-        if not asked and not this.answers:
+        if not this.answers:
             this.error = this.error or this.last  # few runs, and none of them could be looked at
         # Every run of the round at the same moment again, or they would have a round each in the end.
         again = max(begun + self._period * random.uniform(0.85, 1.15), time.monotonic() + self._period / 10)  # noqa: S311
         sooner = time.monotonic() + self._period / 10
         for each in {*found, *asked}:
             each.next_at = sooner if each.absences else again
+        self._end(this)
+
+    def _end(self, this: _Round) -> None:
         if this.error is None:
             self._failures_in_a_row = 0
             return
         self.failures += 1
-        self._failures_in_a_row += 1
         for each in this.left:
             self._tell_trouble(each, this.error)
         after = this.error.after if isinstance(this.error, WorkspaceUnavailable) else 0.0
+        if this.answers and not after:
+            self._failures_in_a_row = 0  # it answers, if not to all: the next round is at the usual time
+            return
+        self._failures_in_a_row += 1
         self._quiet_until = time.monotonic() + pause(self._failures_in_a_row, after, self._period)
 
     def _list(self, this: _Round) -> list[_Followed]:
@@ -236,6 +242,7 @@ class Poller:
         try:
             for page in self._workspace.active_pages(patience=_PATIENCE):
                 taken += 1
+                this.answers += 1
                 if taken > pages:
                     break  # others have too many
                 for run in page:
@@ -304,7 +311,9 @@ class Poller:
                 this.answers, this.failures = this.answers + 1, 0
                 return
             this.last, this.failures = error, this.failures + 1
-            if this.failures >= _ENOUGH or (isinstance(error, WorkspaceUnavailable) and error.after > 0):
+            after = error.after if isinstance(error, WorkspaceUnavailable) else None
+            # Where some may be looked at, those that may not must not hold them up.
+            if after or (this.failures >= _ENOUGH and (after is not None or not this.answers)):
                 this.error = error
 
     def _tell_state(self, each: _Followed, state: RunState) -> None:
