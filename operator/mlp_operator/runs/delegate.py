@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mlp.backends.databricks.states import Life
+from mlp.backends.databricks.task import Compute
 from mlp.errors import (
     MlpError,
     WorkspaceDenied,
@@ -59,11 +60,6 @@ _LAST_RETRY: Final = 120.0
 _LOG_IN_MESSAGES: Final = 4 << 10
 _OUTPUT_PATIENCE: Final = 60.0
 """Seconds for which a run's end waits for what it wrote."""
-_SECOND_LOOK: Final = 3.0
-"""Seconds after which a run that was not there is looked for once more: a request may still have been on its way."""
-_MOST_LOOKED_AT: Final = 10_000
-"""Active runs of a workspace among which one is looked for by its token."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -154,11 +150,11 @@ class Delegate:
             self._start(record, "submission", self._submit(record, run, task, resolved))
 
     def find(self, key: Key, run: ProjectRun, token: str, now: datetime) -> None:
-        """Find out whether there is a run with a token. `Remote.submission` is Refused if there is none."""
+        """Find the run of a token. `Remote.submission` is Refused if there is none, and never will be."""
         record = self._record(key, run, token)
         if record.remote.run_id is None and not isinstance(record.remote.submission, Working):
             self._change(record, submission=Working(now))
-            self._start(record, "submission", self._find(record))
+            self._start(record, "submission", self._find(record, run))
 
     def cancel(self, key: Key, run: ProjectRun, run_id: str, now: datetime) -> None:  # noqa: ARG002 -- as its siblings
         """Ask that a run ends, again and again until that was heard."""
@@ -344,29 +340,20 @@ class Delegate:
         except (MlpError, ApiError, ClusterUnreachable) as error:
             logger.warning("%s/%s: its run %s on Databricks was not cancelled: %s", *record.key, run_id, error)
 
-    async def _find(self, record: _Record) -> None:
-        token = record.remote.token
+    async def _find(self, record: _Record, run: ProjectRun) -> None:
+        from mlp.backends.databricks.compute import compute_of  # noqa: PLC0415 -- most operators never need it
+        from mlp.backends.databricks.submitting import claim  # noqa: PLC0415
 
-        def look(workspace: Workspace) -> int | None:
-            for number, run in enumerate(workspace.active_runs()):
-                if token in str(run.get("run_name", "")):
-                    return int(run["run_id"])
-                if number >= _MOST_LOOKED_AT:
-                    break
-            return None
-
+        token, backend = record.remote.token, run.spec.backend.databricks
+        name = f"{run.namespace}/{run.name} ({token})"
         try:
-            found = await self._call(record, look, kept=True)
-            if found is None:
-                await asyncio.sleep(_SECOND_LOOK)
-                found = await self._call(record, look, kept=True)
+            compute = compute_of(backend) if backend is not None else Compute(serverless=True)
+            found = await self._call(
+                record, lambda workspace: claim(workspace, token, name=name, compute=compute), kept=True
+            )
         except Exception as error:  # noqa: BLE001 -- whatever it is, the run hears of it
             record.uncertain = True
             self._not_submitted(record, error, "looked for")
-            return
-        if found is None:
-            message = f"Nothing on Databricks goes on that has the token {token}."
-            self._change(record, submission=Refused(str(Reason.RUN_LOST), message))
         else:
             self._submitted(record, found)
 
