@@ -186,3 +186,15 @@ def test_a_spark_job_that_contradicts_the_rest_is_refused(text, message):
     with pytest.raises(ProjectInvalid) as caught:
         load(text)
     assert message in str(caught.value)
+
+
+def test_a_spark_jobs_python_file_is_run_with_its_own_parameters_as_texts():
+    project = load("databricks_spark_job: {python_file: jobs/a.py, parameters: [--n, 1, 0.5, true, 'x y']}")
+    assert project.spark_script is not None
+    assert project.spark_script.file == "jobs/a.py"
+    assert project.spark_script.arguments == ("--n", "1", "0.5", "True", "x y")
+
+
+def test_other_projects_have_no_such_script():
+    assert load("name: x").spark_script is None
+    assert load("{databricks_spark_job: {}, entry_points: {main: {command: python a.py}}}").spark_script is None

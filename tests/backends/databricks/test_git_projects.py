@@ -92,3 +92,15 @@ def test_a_file_is_named_from_the_repository_s_root():
     project = GitProject(uri="https://github.com/ann/wine", provider="gitHub", commit="0" * 40, subdirectory="a/b")
 
     assert in_repository(project, "./train.py") == "a/b/train.py"
+
+
+@pytest.mark.parametrize("value", ["a\\\nb", "a\nb\\", "it's \\\n", "\\", " \t", "ü$`!", ""])
+def test_the_files_arguments_are_exactly_the_values(value):
+    assert python_call(f"python train.py {shlex.quote(value)} x") == ("train.py", (value, "x"))
+
+
+def test_a_command_goes_on_behind_a_backslash_as_it_does_in_a_shell():
+    assert python_call("python train.py \\\n  --alpha 1 \\\n  --be\\\nta 2\n") == (
+        "train.py",
+        ("--alpha", "1", "--beta", "2"),
+    )

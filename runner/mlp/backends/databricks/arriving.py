@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-GRACE: Final = "10"
-"""Seconds that a command has to end once the run is cancelled: the bootstrap waits a little longer for us."""
-
 _PR_SET_PDEATHSIG: Final = 1
 _EXTRAS: Final = {"conda": ("rattler", "uv"), "data": ("boto3",)}
 """By what the wheel calls it: the modules that it brings."""
@@ -140,7 +137,6 @@ class _Arrival:
         from mlp.backends.local import Request, run  # noqa: PLC0415 -- not needed for scripts
 
         assignment = self._assignment
-        os.environ["MLP_GRACE"] = GRACE
         # `python` in a command is the cluster's own, unless the command has an environment of its own.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         request = Request(

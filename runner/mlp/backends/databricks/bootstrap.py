@@ -31,8 +31,10 @@ from typing import IO, Any, Iterator  # noqa: UP035 -- collections.abc has no ge
 VERSION = "1"
 """Of the arguments."""
 OLDEST_PYTHON = (3, 11)
-GRACE = 15.0
-"""Seconds that what was started has to end, once it was told to."""
+GRACE = "10"
+"""Seconds that a command has to end, once the run was told to; MLP_GRACE sets others."""
+MORE_GRACE = 5.0
+"""Seconds that mlp has after that, to write how the run has ended."""
 FINISHING = 60.0
 """Seconds for writing the end of a run whose script ran here."""
 PATIENCE = 2.0
@@ -254,9 +256,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
     # It passes the signal on to the command, and writes how the run has ended. Whoever sends us another is in a hurry.
     with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt, Terminated):
         process.terminate()
-        process.wait(GRACE)
+        process.wait(grace() + MORE_GRACE)
     end_session(process.pid)
     process.wait()
+
+
+def grace() -> float:
+    """Seconds that a command has to end."""
+    try:
+        return float(os.environ.get("MLP_GRACE", GRACE))
+    except ValueError:
+        return float(GRACE)
 
 
 def end_session(leader: int) -> None:
@@ -272,7 +282,7 @@ def end_session(leader: int) -> None:
 
 def surroundings(assignment: dict[str, Any]) -> dict[str, str]:
     """The environment for mlp and the command: the driver's own, and a way to the workspace that it has no name for."""
-    environment = dict(os.environ)
+    environment = dict(os.environ, MLP_GRACE=f"{grace():g}")
     if str(assignment.get("tracking_uri") or "").startswith("databricks") and "DATABRICKS_HOST" not in environment:
         environment.update(driver_credentials())
     return environment
@@ -319,7 +329,7 @@ def run_script(script: dict[str, Any], finishing: Finishing) -> None:
     status = "FAILED"
     try:
         with as_the_script_expects(script):
-            runpy.run_path(script["file"], run_name="__main__")
+            runpy.run_path(script["name"], run_name="__main__")
         status = "FINISHED"
     except SystemExit as ended:
         if ended.code not in {None, 0}:

@@ -101,9 +101,12 @@ def in_repository(project: GitProject, path: str) -> str:
 def _words(command: str) -> list[str]:
     """The words of a command that means the same without a shell."""
     text = command.strip()
-    quote, escaped = "", False
+    quote, escaped, joined = "", False, ""
     for character in text:
+        joined += character
         if escaped:
+            # The shell goes on with the next line as if it were the same one; within single quotes it does not.
+            joined = joined[:-2] if character == "\n" else joined
             escaped = False
         elif quote == "'":
             quote = "" if character == "'" else quote
@@ -118,7 +121,7 @@ def _words(command: str) -> list[str]:
         elif character in {"'", '"'}:
             quote = character
     try:
-        return shlex.split(text.replace("\\\n", " ")) if not quote else []
+        return shlex.split(joined) if not quote else []
     except ValueError:
         raise _no_call(command) from None
 
