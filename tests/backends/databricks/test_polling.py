@@ -439,24 +439,23 @@ def test_a_pause_that_the_workspace_asks_for_is_kept(behind, poller, submit):
 # -- the thread --------------------------------------------------------------------------------------------------------
 
 
-def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "mlp-databricks-poller"]
-
-
 def test_there_is_a_thread_only_while_something_is_followed(behind, place, submit, monkeypatch):
     monkeypatch.setattr(polling, "_LINGERING", 0.1)
     behind.script(".", hold=True)
-    poller, follower, run_id = Poller(place, period=PERIOD), Follower(), submit()
-    before = threads()
+    poller, follower, again, run_id = Poller(place, period=PERIOD), Follower(), Follower(), submit()
+    assert poller._thread is None
     poller.follow(run_id, follower)
+    thread = poller._thread
     follower.until_life(Life.RUNNING)
-    assert len(threads()) > len(before)
     poller.leave(run_id)
-    eventually(lambda: len(threads()) == len(before))
-    poller.follow(run_id, follower)
+    thread.join(120)
+    assert not thread.is_alive()
+    poller.follow(run_id, again)
+    thread = poller._thread
     behind.release(run_id)
-    follower.until_life(Life.ENDED)
-    eventually(lambda: len(threads()) == len(before))
+    again.until_life(Life.ENDED)
+    thread.join(120)
+    assert not thread.is_alive()
     poller.close()
 
 
