@@ -107,8 +107,21 @@ def test_the_output_of_a_command_that_fails_is_printed_and_its_status_is_ours(us
 
     assert done.returncode == status
     assert done.stdout == "so far\n"
+    said = done.stderr.splitlines()[-1]
+    assert re.match(r"Error: Run \(ID '[0-9a-f]{32}'\) failed: entry point main (ended with|was ended by) ", said)
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_a_script_within_the_driver_is_shown_with_its_place(user, tmp_path):
+    there = project(tmp_path / "p")
+    (there / "MLproject").write_text("databricks_spark_job: {python_file: fail.py}\n")
+    (there / "fail.py").write_text("def train():\n    raise ValueError('no such wine')\n\ntrain()\n")
+
+    done = mlp("run", there, "-b", "databricks", "-c", SPEC, **user)
+
+    assert done.returncode == 1
     assert re.search(
-        r"^Error: Run \(ID '[0-9a-f]{32}'\) failed: Run \d+ on Databricks failed", done.stderr, re.MULTILINE
+        r"^Traceback .*in train$.*^Error: .*ValueError: no such wine$", done.stderr, re.DOTALL | re.MULTILINE
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from mlp.backends.databricks.outcome import is_ours
 from mlp.backends.databricks.states import Life
 from mlp.cli.signals import Ended, as_interrupts
 from mlp.errors import MlpError
@@ -55,8 +56,9 @@ def follow_on_databricks(run: DatabricksRun) -> None:
 
 def _described(run: DatabricksRun, state: RunState) -> str:
     life = state.life.value if state.life is not None else state.words or "in a state that this version does not know"
-    # How it ended is the error's to say, at the end.
-    message = f": {state.message}" if state.message and state.life is not Life.ENDED else ""
+    # That it runs needs no more words, and how it ended is the error's to say, at the end.
+    waits = state.life in {Life.QUEUED, Life.PENDING}
+    message = f": {state.message}" if state.message and waits else ""
     return f"Run {run.databricks_run_id} on Databricks: {life}{message}"
 
 
@@ -73,7 +75,7 @@ def _print_output(run: DatabricksRun) -> None:
     if output.log:
         # As it is: a last line without its end stays one.
         click.echo(output.log, nl=False)
-    if output.trace:
+    if output.trace and not is_ours(output.error):
         click.echo(output.trace, err=True)
 
 

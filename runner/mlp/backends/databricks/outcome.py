@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from mlp.backends.databricks.output import Output
     from mlp.backends.databricks.states import RunState
 
-__all__ = ["Outcome", "mlflow_status", "outcome_of", "raise_for_outcome"]
+__all__ = ["Outcome", "is_ours", "mlflow_status", "outcome_of", "raise_for_outcome"]
 
 _STATUS: Final = re.compile(r"\bended with exit status (?P<status>[1-9]\d{0,2})\b")
 _SIGNAL: Final = re.compile(r"\bwas ended by (?P<signal>SIG[A-Z0-9]+)\b")
 """What the bootstrap's exception says of the command: a driver itself tells of no exit status."""
+_OURS: Final = re.compile(r"^RunFailed: (?:\w+: )?(?:Run \(ID '\w+'\) failed: )?")
+"""How that exception's message begins: with another ID than the run has here, where it is recorded nowhere."""
 _LAST_LINES: Final = 20
 
 _UNDER_WAY: Final = {Life.QUEUED: "SCHEDULED", Life.PENDING: "SCHEDULED"}
@@ -107,14 +109,20 @@ def raise_for_outcome(outcome: Outcome, *, name: str, output: Output | None = No
         return
     if outcome.status == "KILLED":
         raise RunCancelled(f"{name} was cancelled. {outcome.message}")
-    text = f"{name} failed: {outcome.message}"
     error = (output.error if output is not None else None) or ""
-    if error and error not in text:
-        text = f"{text}\n{error}"
+    if outcome.reason != "EntryPointFailed":
+        raise RunError("\n".join(filter(None, (f"{name} failed: {outcome.message}", error))))
+    # Databricks' own message only says that there is an error.
+    text = f"{name} failed: {_OURS.sub('', error, count=1) if error else outcome.message}"
     status = _exit_status(error)
-    if outcome.reason == "EntryPointFailed" and output is not None and status is not None:
-        raise RunFailed(text, status=status, last_lines=tuple(output.log.splitlines()[-_LAST_LINES:]))
-    raise RunError(text)
+    if output is None or status is None:
+        raise RunError(text)
+    raise RunFailed(text, status=status, last_lines=tuple(output.log.splitlines()[-_LAST_LINES:]))
+
+
+def is_ours(error: str | None) -> bool:
+    """Whether an error is the bootstrap's word for a command that failed. Where in it that was is of no interest."""
+    return _OURS.match(error or "") is not None
 
 
 def _exit_status(error: str) -> int | None:
