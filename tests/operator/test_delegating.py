@@ -92,7 +92,7 @@ def test_what_is_submitted_says_what_the_run_asks_for():
     assert task.assignment.entry_point == "train"
     assert task.assignment.parameters == {"alpha": "0.5"}
     assert task.assignment.manager == "local"
-    assert task.assignment.directory == "/tmp/mlp/run-uid"
+    assert task.assignment.directory == "/tmp/mlp-run-uid"
     assert task.assignment.variables == {}, "what runs there is no part of the cluster, and starts no runs in it"
 
 

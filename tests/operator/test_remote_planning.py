@@ -39,7 +39,7 @@ def planned(project=WINE, *, run=None, values=None, tracking=None, source=SOURCE
 
 def test_the_command_is_what_the_driver_will_execute():
     resolved = planned(values={"table": "data.csv", "out": "results", "alpha": "0.5", "extra": "it's"})
-    project = "/tmp/mlp/run-uid/project/models/wine"
+    project = "/tmp/mlp-run-uid/project/models/wine"
     assert resolved.plan.project.command == (
         f"python train.py 0.5 {project}/data.csv {project}/results --extra 'it'\"'\"'s'"
     )
@@ -48,8 +48,8 @@ def test_the_command_is_what_the_driver_will_execute():
 
 def test_data_is_downloaded_next_to_the_project():
     resolved = planned(values={"table": "s3://wine/table.csv", "out": "s3://wine/out"})
-    assert [each.path for each in resolved.plan.downloads] == ["/tmp/mlp/run-uid/data/table/table.csv"]
-    assert resolved.plan.project.command.endswith("/tmp/mlp/run-uid/data/table/table.csv s3://wine/out")
+    assert [each.path for each in resolved.plan.downloads] == ["/tmp/mlp-run-uid/data/table/table.csv"]
+    assert resolved.plan.project.command.endswith("/tmp/mlp-run-uid/data/table/table.csv s3://wine/out")
 
 
 @pytest.mark.parametrize("path", ["/Volumes/main/wine/data/table.csv", "/dbfs/table.csv", "/opt/data/table.csv"])

@@ -29,7 +29,7 @@ def token_for(run: ProjectRun, number: int) -> str:
 
 def directory_of(run: ProjectRun) -> str:
     """Where a run happens on the driver of its cluster. Attempts follow one another, and each begins with nothing."""
-    return f"/tmp/mlp/{run.uid}"  # noqa: S108 -- on a cluster, made anew by the run, for its user alone
+    return f"/tmp/mlp-{run.uid}"  # noqa: S108 -- on a cluster, made anew by the run, for its user alone
 
 
 def task_of(

@@ -287,7 +287,7 @@ def _task(
         compute=prepared.compute,
         project=prepared.project,
         assignment=Assignment(
-            directory=f"/tmp/mlp/{uid}",  # noqa: S108 -- on a cluster, made anew by the run, for its user alone
+            directory=f"/tmp/mlp-{uid}",  # noqa: S108 -- on a cluster, made anew by the run, for its user alone
             subdirectory=prepared.project.subdirectory,
             entry_point=request.entry_point,
             parameters=prepared.given,

@@ -140,6 +140,10 @@ def test_many_at_once_share_one_installation(driver, tmp_path):
     assert sorted(each.name for each in place.parent.iterdir()) == sorted([place.name, f"{place.name}.lock"])
 
 
+def test_settings_of_the_clusters_pip_do_not_get_in_the_way(driver, tmp_path):
+    assert (ready(driver(wheel(tmp_path / "w", "ours"), PIP_USER="1")) / "ours.py").is_file()
+
+
 def test_another_wheel_is_another_installation(driver, tmp_path):
     first = ready(driver(wheel(tmp_path / "w", "ours")))
     second = ready(driver(wheel(tmp_path / "w", "ours", "2.0")))
@@ -212,6 +216,15 @@ def test_a_directory_of_somebody_elses_is_refused(tmp_path):
     with pytest.raises(RunFailed, match="not this user's alone"), bootstrap.fresh_directory(tmp_path / "link"):
         pytest.fail("it was used")
     assert (tmp_path / "theirs").is_dir()
+
+
+@pytest.mark.parametrize(("mode", "is_safe"), [(0o755, True), (0o1777, True), (0o777, False), (0o775, False)])
+def test_a_directory_that_others_could_replace_is_refused(tmp_path, mode, is_safe):
+    (tmp_path / "parent").mkdir()
+    (tmp_path / "parent").chmod(mode)
+    refused = contextlib.nullcontext() if is_safe else pytest.raises(RunFailed, match="somebody else's")
+    with refused, bootstrap.fresh_directory(tmp_path / "parent" / "run"):
+        pass
 
 
 @pytest.mark.parametrize("code", ["print('here')", "raise SystemExit(0)", "raise SystemExit(2)", "1 / 0"])

@@ -151,7 +151,8 @@ class Runtime:
             wheel = part / self.wheel.name
             wheel.write_bytes(content)
             wanted = f"{wheel}[{','.join(extras)}]" if extras else str(wheel)
-            options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-conflicts"]
+            # The cluster's own settings apply, but for --user, with which --target does not go together.
+            options = ["--no-user", "--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-conflicts"]
             target = part / "installed"
             said, status = output_of(
                 [sys.executable, "-m", "pip", "install", *options, "--target", str(target), wanted], lock
@@ -364,6 +365,8 @@ def as_the_script_expects(script: dict[str, Any]) -> Iterator[None]:
 def fresh_directory(path: Path) -> Iterator[Path]:
     """A directory for this run alone, which is gone afterwards."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not is_safe(path.parent):
+        raise RunFailed(f"{path.parent} is somebody else's, who could put another directory in place of the run's.")
     with contextlib.suppress(FileNotFoundError):
         if not is_ours(path):
             raise RunFailed(f"{path} is there, and is not this user's alone. Submit the run anew.")
@@ -389,6 +392,12 @@ def is_ours(path: Path) -> bool:
     """Whether a path is a directory of this user's, and no link to one. What others could write to is not."""
     found = path.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def is_safe(parent: Path) -> bool:
+    """Whether nobody but this user and root can take away or replace what this user makes in a directory."""
+    found = parent.stat()
+    return found.st_uid in {0, os.getuid()} and (not found.st_mode & 0o022 or bool(found.st_mode & stat.S_ISVTX))
 
 
 @contextlib.contextmanager
