@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.databricks_server.processes import MARK, end, is_there, of_run
+from tests.databricks_server.processes import MARK, end, is_there, known_as, of_run
 from tests.databricks_server.pythons import (
     PROGRAMS,
     InstallationError,
@@ -332,7 +332,7 @@ class Executor:
         """SIGTERM to the task's process group."""
         if run.pid is not None and is_there(run.pid, run.began):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGTERM)
+                os.killpg(known_as(run.pid), signal.SIGTERM)
 
     def is_prepared(self, run: Run) -> bool:
         """Whether everything is ready: a server that has gone since may have started it, or been about to."""

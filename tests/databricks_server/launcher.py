@@ -37,9 +37,10 @@ def claim(path, values):
     return True
 
 
-def began():
-    """When the kernel started this process, in its own ticks: with the process id, that is this process for good."""
-    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+def myself():
+    """This process's id as /proc has it, and when it was started, in the kernel's ticks: the two are it for good."""
+    words = Path("/proc/self/stat").read_text()
+    return {"pid": int(words.split()[0]), "began": int(words.rpartition(")")[2].split()[19])}
 
 
 def run(plan):
@@ -65,7 +66,7 @@ def run(plan):
 def main():
     directory = Path(sys.argv[1])
     plan = json.loads((directory / "launch.json").read_text())
-    if not claim(directory / "started.json", {"pid": os.getpid(), "began": began(), "at": time.time()}):
+    if not claim(directory / "started.json", {**myself(), "at": time.time()}):
         return
     outcome = run(plan)
     for stream in (sys.stdout, sys.stderr):

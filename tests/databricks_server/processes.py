@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MARK", "Process", "below", "end", "end_below", "is_there", "of_run"]
+__all__ = ["MARK", "Process", "below", "end", "end_below", "is_there", "known_as", "of_run"]
 
 MARK = "DATABRICKS_DOUBLE_RUN"
 """The variable that every process of a run inherits."""
@@ -34,6 +34,27 @@ def is_there(pid: int, began: int | None) -> bool:
     """Whether a process is running: one that has ended is still there until its parent asks, and does not count."""
     found = _stat(pid)
     return found is not None and (began is None or found[4] == began)
+
+
+def known_as(pid: int) -> int:
+    """The id by which this process can send signals to one that /proc knows by another.
+
+    They differ for a double in the process namespace of a test cluster, which sees the machine's /proc.
+    """
+    level = _ids("self").index(os.getpid())
+    ids = _ids(str(pid))
+    if len(ids) <= level:
+        raise ProcessLookupError(pid)
+    return ids[level]
+
+
+def _ids(name: str) -> list[int]:
+    """A process's ids in its namespaces, from the outermost to its own."""
+    try:
+        lines = Path(f"/proc/{name}/status").read_text().splitlines()
+    except OSError:
+        return []
+    return next(([int(word) for word in line.split()[1:]] for line in lines if line.startswith("NSpid:")), [])
 
 
 def of_run(leader: int | None, mark: str) -> list[Process]:
@@ -70,7 +91,7 @@ def end(processes: list[Process], number: signal.Signals) -> None:
     for each in processes:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if is_there(each.pid, each.began):
-                os.kill(each.pid, number)
+                os.kill(known_as(each.pid), number)
 
 
 def below(directory: Path) -> dict[int, tuple[str, str]]:
@@ -93,7 +114,7 @@ def end_below(directory: Path) -> None:
     while found := below(directory):
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(known_as(pid), signal.SIGKILL)
         time.sleep(0.01)
 
 

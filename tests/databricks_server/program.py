@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Program"]
 
 REPOSITORY = Path(__file__).parents[2]
+TO_STOP = 30
+"""Seconds that it may take to end by itself."""
 
 
 class Program:
@@ -139,5 +141,9 @@ class Program:
         if self._process is None:
             return
         self._process.send_signal(number)
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=TO_STOP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
         self._process = None
