@@ -5,6 +5,7 @@ Databricks keeps it for a while, and shows it to who has an account there; `mlp 
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["keep_log", "tail"]
 
 LARGEST: Final = 512 << 10
-"""Bytes. A ConfigMap may have a mebibyte, and control characters take six of JSON's each on their way."""
+"""Bytes. A ConfigMap may have a mebibyte."""
+_LARGEST_SENT: Final = 1_000_000
+"""Bytes as JSON, in which letters that are not ASCII's take six each on their way."""
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ async def keep_log(cluster: Cluster, run: ProjectRun, suffix: str, text: str) ->
                 {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": run.name, "uid": run.uid}
             ],
         },
-        "data": {names.LOG_KEY: tail(text, LARGEST)},
+        "data": {names.LOG_KEY: _sendable(text)},
     }
     try:
         try:
@@ -71,6 +74,13 @@ async def keep_log(cluster: Cluster, run: ProjectRun, suffix: str, text: str) ->
         logger.warning("%s/%s: the log could not be kept: %s", namespace, run.name, error)
         return None
     return name
+
+
+def _sendable(text: str) -> str:
+    kept = tail(text, LARGEST)
+    while (size := len(json.dumps(kept))) > _LARGEST_SENT:
+        kept = tail(kept, len(kept.encode()) * _LARGEST_SENT // size - 1)
+    return kept
 
 
 def tail(text: str, largest: int) -> str:
