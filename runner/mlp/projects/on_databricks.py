@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["raise_for_run", "submit_to_databricks", "take_up", "wait_for_databricks"]
 
-_NO_CLIENT: Final = "The backend databricks needs databricks-sdk: pip install 'mlp-operator[databricks]'"
 _LOCAL_TRACKING: Final = (
     "When running on Databricks, the MLflow tracking URI must be of the form 'databricks' or 'databricks://profile', "
     "or a remote HTTP URI accessible to both the current client and code running on Databricks. Got local tracking URI "
@@ -215,16 +214,10 @@ def _profile(uri: str) -> str | None:
 
 
 def _connection(settings: Settings, recording: _Recording) -> Connection:
-    try:
-        from mlp.backends.databricks.connections import connection  # noqa: PLC0415
+    from mlp.backends.databricks.connections import connection  # noqa: PLC0415 -- only runs there need it
 
-        return connection(
-            profile=settings.profile or recording.profile, host=settings.host, poll_interval=settings.poll_interval
-        )
-    except ModuleNotFoundError as error:
-        if error.name and error.name.partition(".")[0] == "databricks":
-            raise UsageError(_NO_CLIENT) from None
-        raise
+    profile = settings.profile or recording.profile
+    return connection(profile=profile, host=settings.host, poll_interval=settings.poll_interval)
 
 
 def _begin(request: Request, prepared: Prepared, recording: _Recording) -> RunRecord | None:
