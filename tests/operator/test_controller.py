@@ -97,6 +97,9 @@ class Elsewhere:
     def take_up(self, _key, _run, *, token, run_id):
         self.known[token] = Remote(token, run_id)
 
+    def announce(self, token):
+        self.asked.append(("announce", token))
+
     def submit(self, _key, _run, task, _resolved, _now):
         body = self.server.objects[RUN]
         self.asked.append(("submit", body["metadata"].get("finalizers"), body["status"]["databricks"]))
@@ -495,7 +498,8 @@ def on_databricks(operator, **metadata):
 async def test_a_run_is_held_and_its_token_stored_before_it_is_handed_over(operator):
     on_databricks(operator)
     await operator.look()
-    ((_, finalizers, status),) = operator.databricks.asked
+    (announced, (_, finalizers, status)) = operator.databricks.asked
+    assert announced == ("announce", "run-uid-1")
     assert finalizers == [names.DATABRICKS_FINALIZER]
     assert status == {"token": "run-uid-1", "attempt": 1}
     operator.databricks.ends(Ending.SUCCEEDED)

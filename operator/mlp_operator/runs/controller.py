@@ -200,6 +200,8 @@ class RunController:
                 return
             raise
         self._runs.put(stored)
+        if (token := _new_token(before, after)) is not None:
+            self._delegate.announce(token)
         for event in events_between(before, after):
             self._recorder.record(stored, event)
 
@@ -229,3 +231,10 @@ def _of_earlier_run(pod: Object, body: Object) -> bool:
     if uid is not None:
         return uid != str(body["metadata"]["uid"])
     return bool(pod["metadata"]["creationTimestamp"] < body["metadata"]["creationTimestamp"])
+
+
+def _new_token(before: ProjectRunStatus, after: ProjectRunStatus) -> str | None:
+    """The token of a submission to Databricks that a status names and the one before it did not."""
+    token = after.databricks.token if after.databricks is not None else None
+    known = before.databricks.token if before.databricks is not None else None
+    return token if token != known else None

@@ -126,6 +126,7 @@ class Delegate:
         self._left: set[_Record] = set()
         """Records whose submission was under way when they were forgotten, or replaced."""
         self._asking: set[asyncio.Task[Any]] = set()
+        self._announced: set[str] = set()
         self._counts: Counter[str] = Counter()
 
     def remote(self, key: Key, uid: str, token: str) -> Remote | None:
@@ -137,10 +138,15 @@ class Delegate:
         """Know of a submission of an earlier process, and follow it if its run's id is known."""
         record = self._record(key, run, token)
         if record.remote.run_id is None:
-            record.uncertain = True
+            # Whoever wrote this token before us may have sent it, too.
+            record.uncertain = record.uncertain or token not in self._announced
             if run_id is not None:
                 self._change(record, run_id=run_id)
                 self._follow(record)
+
+    def announce(self, token: str) -> None:
+        """Know that a token was written by this very process, and that nobody can have sent it yet."""
+        self._announced.add(token)
 
     def submit(self, key: Key, run: ProjectRun, task: RemoteTask, resolved: Resolved, now: datetime) -> None:
         """Hand a run over, unless that goes on or is done. The same token again is the same run."""
@@ -219,6 +225,7 @@ class Delegate:
 
     def _drop(self, record: _Record) -> None:
         del self._records[record.uid]
+        self._announced.discard(record.remote.token)
         self._count(record, -1)
         record.forgotten = True
         self._unfollow(record)
@@ -359,6 +366,7 @@ class Delegate:
 
     def _submitted(self, record: _Record, run_id: int) -> None:
         record.failures = 0
+        self._announced.discard(record.remote.token)
         self._change(record, run_id=str(run_id), submission=None)
         self._follow(record)
 
