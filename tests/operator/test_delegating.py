@@ -308,6 +308,28 @@ def test_a_run_that_may_have_been_submitted_is_found_before_it_is_cancelled():
     assert world.there == {"run-uid-1": "501"}
 
 
+@pytest.mark.parametrize("ending", [Ending.FAILED, Ending.BROKEN, Ending.SKIPPED, Ending.CANCELLED])
+@pytest.mark.parametrize(("wanted", "phase"), [({"shutdown": "Stop"}, "Cancelled"), ({"suspend": True}, "Suspended")])
+def test_what_only_took_the_token_of_a_run_says_nothing_about_it(wanted, phase, ending):
+    world = submitted(backoffLimit=1)
+    world.change(**wanted)
+    # It ends at once, and is seen before anybody has asked it to end.
+    world.ends(ending, is_nothing=True, again=True)
+    assert world.phase == phase
+    assert "FetchOutput" not in world.actions
+    if phase == "Suspended":
+        world.change(suspend=False)
+        world.settle()
+        assert world.databricks["token"] == "run-uid-2"
+
+
+def test_a_run_that_is_to_go_on_after_its_token_was_taken_is_submitted_under_another():
+    world = submitted()
+    world.ends(Ending.FAILED, is_nothing=True)
+    assert world.databricks["token"] == "run-uid-2"
+    assert world.body["status"]["attempts"] == 1
+
+
 def test_a_run_that_was_never_submitted_is_cancelled_at_once():
     world = RemoteWorld.of(shutdown="Stop")
     world.settle()

@@ -70,6 +70,9 @@ def outcome_of(run: ProjectRun, stored: DatabricksStatus, remote: Remote) -> Out
             "runs for 60 days, and people can delete it."
         )
         return _unless_cancelled(run, stored, Outcome(Situation(Phase.FAILED, Reason.RUN_LOST, text)))
+    if state.is_nothing:
+        text = f"{where} is nothing but its token: the run itself was never submitted."
+        return _unless_cancelled(run, stored, Outcome(Situation(Phase.FAILED, Reason.RUN_LOST, text)))
     match state.ending:
         case Ending.SUCCEEDED:
             return Outcome(Situation(Phase.SUCCEEDED, Reason.SUCCEEDED, f"{where} succeeded."))

@@ -91,7 +91,11 @@ def _ended(
     run: ProjectRun, stored: DatabricksStatus, remote: Remote, observed: Observed, now: datetime, rules: Rules
 ) -> Decision:
     state = remote.state
-    if not remote.gone and state is not None and state.task_run_id is not None and remote.output is None:
+    if state is not None and state.is_nothing:
+        # It took the token of a run that was not to go on: for what is wanted now, or was until a moment ago.
+        reason = stored.cancel_reason or reason_to_end(run, now) or str(Reason.SUSPENDED)
+        stored = stored.model_copy(update={"cancel_reason": reason})
+    elif not remote.gone and state is not None and state.task_run_id is not None and remote.output is None:
         return Decision() if remote.asking else Decision(actions=(FetchOutput(remote.token, state),))
     outcome = outcome_of(run, stored, remote)
     attempts = run.status.attempts or 1

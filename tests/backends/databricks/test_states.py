@@ -14,6 +14,7 @@ from databricks.sdk.service.jobs import (
 )
 
 from mlp.backends.databricks.states import Ending, Life, RunState, state_of
+from mlp.backends.databricks.task import NOTHING
 
 OLD_ENDS = {"TERMINATED", "SKIPPED", "INTERNAL_ERROR"}
 ACCIDENTS = {
@@ -258,3 +259,12 @@ def test_messages_are_one_line_of_plain_text():
 def test_a_page_is_one_of_the_web():
     assert state_of({"run_page_url": "https://w/#job/1/run/2"}).page_url == "https://w/#job/1/run/2"
     assert state_of({"run_page_url": "javascript:alert(1)"}).page_url is None
+
+
+def test_a_task_that_only_took_a_token_is_known_by_its_file():
+    def run(file):
+        return {"tasks": [{"run_id": 2, "spark_python_task": {"python_file": file}}]}
+
+    assert state_of(run(NOTHING)).is_nothing
+    assert not state_of(run("/Workspace/Users/ann/.mlp/bootstrap.py")).is_nothing
+    assert not state_of({}).is_nothing

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from mlp.backends.databricks.task import NOTHING
+
 __all__ = ["Ending", "Life", "RunState", "state_of"]
 
 
@@ -53,6 +55,7 @@ class RunState:
         task_run_id: The id of its task's newest run, whose output can be asked for.
         started: When its task began to execute, as far as Databricks says.
         ended: When it ended.
+        is_nothing: Whether its task is `task.NOTHING`: whoever submitted it wanted its token to be taken.
     """
 
     life: Life | None
@@ -64,6 +67,7 @@ class RunState:
     task_run_id: int | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    is_nothing: bool = False
 
 
 # The words of state.life_cycle_state, and those of the newer status.state, which are fewer.
@@ -171,6 +175,7 @@ def state_of(run: Mapping[str, Any]) -> RunState:
         task_run_id=_number(task.get("run_id")),
         started=_started(run, task, life),
         ended=_moment(run.get("end_time")) if life is Life.ENDED else None,
+        is_nothing=_part(task, "spark_python_task").get("python_file") == NOTHING,
     )
 
 

@@ -6,11 +6,11 @@ it anew, and there is still one run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mlp.backends.databricks.body import Uploaded, submission
 from mlp.backends.databricks.delivery import plan_delivery
-from mlp.backends.databricks.task import ArchivedProject, Assignment, GitProject, RemoteTask
+from mlp.backends.databricks.task import NOTHING, ArchivedProject, Assignment, GitProject, RemoteTask
 from mlp.errors import WorkspaceDenied
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from mlp.backends.databricks.workspace import Workspace
 
 __all__ = ["claim", "submit"]
-
-_NOWHERE: Final = "/Workspace/Shared/.mlp/nothing.py"
-"""A file that is not there: a task that is this file ends at once."""
 
 
 def submit(
@@ -88,7 +85,7 @@ def claim(workspace: Workspace, token: str, *, name: str, compute: Compute) -> i
         project=ArchivedProject(key=""),
         assignment=Assignment(directory="/"),
     )
-    return workspace.submit(submission(nothing, places=Uploaded(bootstrap=_NOWHERE, runtime="", project="")))
+    return workspace.submit(submission(nothing, places=Uploaded(bootstrap=NOTHING, runtime="", project="")))
 
 
 def _check_git_credential(workspace: Workspace, project: GitProject) -> None:

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["ArchivedProject", "Assignment", "Compute", "GitProject", "RemoteTask", "token_of"]
+__all__ = ["NOTHING", "ArchivedProject", "Assignment", "Compute", "GitProject", "RemoteTask", "token_of"]
+
+NOTHING: Final = "/Workspace/Shared/.mlp/nothing.py"
+"""A file that is not there: a task that is this file ends at once. It only takes a token, so that no other run can."""
 
 _LONGEST_TOKEN: Final = 64
 """Characters that the Jobs API takes as an idempotency token."""
