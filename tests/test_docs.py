@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import itertools
+import json
 import re
 import shlex
 import subprocess
@@ -20,9 +21,11 @@ import yaml
 
 import mlp
 from mlp import errors
+from mlp.backends.databricks import configuration
+from mlp.backends.databricks.states import Life, state_of
 from mlp.cli.application import COMMANDS, application
 from mlp.project import TYPES, MappingFiles, Project
-from mlp.resources import ConditionType, EventReason, Phase, ProjectRun, Reason, spec
+from mlp.resources import ConditionType, DatabricksStatus, EventReason, Phase, ProjectRun, Reason, spec
 from mlp.resources import names as places
 from mlp.resources.databricks import (
     DatabricksBackend,
@@ -35,7 +38,8 @@ from mlp.resources.databricks_rules import DATABRICKS_RULES
 from mlp.resources.pod import KubernetesBackend
 from mlp.resources.source import ProjectSource
 from mlp_operator.machinery.metrics import Metrics
-from mlp_operator.runs import volumes
+from mlp_operator.runs import remote, volumes
+from mlp_operator.runs.actions import Remote
 from mlp_operator.runs.job import USER_ERROR_CODES
 from mlp_operator.runs.recording import wanted_state
 from mlp_operator.settings import Settings
@@ -48,9 +52,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 TEXTS = [*DOCS, *(path for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md") if (path := ROOT / name).exists())]
-KUBERNETES, PROJECTRUN, OPERATING, PROJECTS, ENVIRONMENTS, DATA, CLI = (
+KUBERNETES, PROJECTRUN, OPERATING, PROJECTS, ENVIRONMENTS, DATA, DATABRICKS, CLI = (
     ROOT / "docs" / f"{name}.md"
-    for name in ("kubernetes", "projectrun", "operating", "projects", "environments", "data", "cli")
+    for name in ("kubernetes", "projectrun", "operating", "projects", "environments", "data", "databricks", "cli")
 )
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -365,6 +369,45 @@ def test_fields_that_databricks_does_not_have_are_listed():
     listed = {name for row in rows for name in names(row[0])}
     for field in filter(None, (rule.field for rule in DATABRICKS_RULES)):
         assert any(name.startswith(field) or field.endswith(f".{name}") for name in listed), field
+
+
+def test_every_key_of_the_backend_databricks_is_listed():
+    listed = {name for row in table(DATABRICKS, "Key for Databricks", "Meaning") for name in names(row[0])}
+    assert listed == set(configuration.KEYS)
+
+
+def test_cluster_specs_are_understood():
+    specs = [json.loads(block) for block in blocks(DATABRICKS, "json")]
+    specs += [json.loads(words[words.index("-c") + 1]) for words in calls(DATABRICKS) if "-c" in words]
+    assert len(specs) > 2
+    for each in specs:
+        configuration.read_configuration(each)
+
+
+def runs_for_databricks() -> list[ProjectRun]:
+    documents = [document for block in blocks(DATABRICKS, "yaml") for document in yaml.safe_load_all(block)]
+    return [ProjectRun.parse(document) for document in documents]
+
+
+def test_every_way_to_log_in_has_a_manifest():
+    found = [run.spec.backend.databricks for run in runs_for_databricks()]
+    assert {backend.auth for backend in found if backend} == {None, "OAuthM2M", "WorkloadIdentity"}
+    assert {backend.cluster is None for backend in found if backend} == {True, False}
+
+
+def test_what_databricks_says_becomes_the_phase_and_the_reason_that_are_listed():
+    run = runs_for_databricks()[0]
+    rows = table(DATABRICKS, "On Databricks", "Phase", "Reason")
+    for said in ((words, *map(names, row[1:])) for row in rows for words in names(row[0])):
+        life, _, result = said[0].partition(" ")
+        state = state_of({"state": {"life_cycle_state": life, **({"result_state": result} if result else {})}})
+        situation = (
+            remote.outcome_of(run, DatabricksStatus(), Remote("token", state=state)).situation
+            if state.life is Life.ENDED
+            else remote.progress_of(state)
+        )
+        assert situation is not None
+        assert said[1:] == ([situation.phase], [situation.reason]), said[0]
 
 
 def test_parameter_types_are_listed():
