@@ -133,6 +133,7 @@ _MORE_THAN_NOTHING: Final = (
     "tracking_timeout",
     "databricks_timeout",
     "databricks_poll_period",
+    "databricks_status_timeout",
     "resync_period",
     "watch_grace",
     "request_timeout",

@@ -116,6 +116,7 @@ class Remote:
         cancelled_at: When Databricks took the request to cancel it.
         output: What it left behind, once that was asked for; None before.
         asking: Whether its output is being asked for, or it is just being cancelled.
+        unsent: Whether it is certain that nobody has submitted it yet, neither this process nor one before.
     """
 
     token: str
@@ -128,6 +129,7 @@ class Remote:
     cancelled_at: datetime | None = None
     output: RemoteOutput | None = None
     asking: bool = False
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

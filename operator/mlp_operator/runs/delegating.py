@@ -24,6 +24,7 @@ from mlp_operator.runs.remote_telling import (
     backend_of,
     ending_for,
     follow_remote,
+    may_be_there,
     never_told,
     next_deadline,
     number_of,
@@ -114,6 +115,8 @@ def _handed_over(
 ) -> Decision:
     """The token is written, and the run's id not known yet."""
     reason = reason_to_end(run, now)
+    if reason is not None and not may_be_there(observed.remote):
+        return _never_there(run, reason, stored, observed, now, rules)
     late = None if reason is not None else next_deadline(run, now)
     submission = None if observed.remote is None else observed.remote.submission
     match submission:
@@ -131,13 +134,25 @@ def _handed_over(
             waiting = stored.model_copy(update={"status_check_failure_time": since.replace(microsecond=0)})
             decision = sooner(tell(run, situation, waiting, observed, now, rules), wait)
             return sooner(decision, late if reason is None else over)
-    if reason is not None:
+    if reason is not None or (isinstance(observed.outcome, Refused) and may_be_there(observed.remote)):
+        # What was handed over before its project was lost goes on, too.
         return Decision(actions=(FindRemote(stored.token or ""),))
 
     def submit(resolved: Resolved) -> Decision:
         return _submit(run, resolved, stored, observed, now, rules)
 
     return sooner(once_resolved(run, observed, now, rules, submit), late)
+
+
+def _never_there(
+    run: ProjectRun, reason: str, stored: DatabricksStatus, observed: Observed, now: datetime, rules: Rules
+) -> Decision:
+    """A run that is not to go on, and whose token nobody has sent: there is nothing to look for."""
+    ending = ending_for(run, reason)
+    if ending is not None:
+        return tell(run, ending, stored, observed, now, rules)
+    held = Situation(Phase.SUSPENDED, Reason.SUSPENDED, _HELD)
+    return tell(run, held, DatabricksStatus(attempt=stored.attempt), observed, now, rules)
 
 
 def _submit(
@@ -154,5 +169,7 @@ def _submit(
             tracking_uri=None if place is None else place.uri,
         )
     except UsageError as error:
+        if may_be_there(observed.remote):
+            return Decision(actions=(FindRemote(stored.token or ""),))
         return tell(run, Situation(Phase.FAILED, error.reason, str(error)), stored, observed, now, rules)
     return Decision(actions=(SubmitRemote(task, resolved),))

@@ -100,7 +100,9 @@ class Observer:
         if stored is None or stored.token is None or run.spec.managed_by not in (None, names.MANAGED_BY):
             return None
         found = self._delegate.remote(key, run.uid, stored.token)
-        if found is None and (not run.finished or run.being_deleted):
+        # Another process, which is about to end, may have submitted it and written its id since.
+        unknown = found is None or (found.run_id is None and stored.run_id is not None)
+        if unknown and (not run.finished or run.being_deleted):
             self._delegate.take_up(key, run, token=stored.token, run_id=stored.run_id)
             found = self._delegate.remote(key, run.uid, stored.token)
         return found

@@ -13,7 +13,7 @@ from mlp_operator.runs.following import follow
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
 from mlp_operator.runs.recording import wanted_state
 from mlp_operator.runs.remote import outcome_of
-from mlp_operator.runs.remote_telling import ASK_AGAIN, to_be_cancelled
+from mlp_operator.runs.remote_telling import ASK_AGAIN, may_be_there, to_be_cancelled
 from mlp_operator.runs.reporting import server, sooner
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def _not_yet_gone(run: ProjectRun, observed: Observed, now: datetime) -> Decisio
         return None
     run_id = stored.run_id or (remote.run_id if remote is not None else None)
     if run_id is None:
+        if not may_be_there(remote):
+            return None
         return _to_be_found(stored.token, remote, now)
     if remote is None:
         return Decision()

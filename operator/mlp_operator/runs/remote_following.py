@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["on_databricks"]
 
+_SUBMITTED: Final = "The run is handed over to Databricks."
 _CANCELLING: Final = "Databricks was asked to cancel the run; that it has ended is told when it has."
 
 
@@ -47,10 +48,10 @@ def on_databricks(
     known = known_of(stored, remote, now)
     if remote.gone or (state is not None and state.life == Life.ENDED):
         return _ended(run, known, remote, observed, now, rules)
-    unreadable = stored.status_check_failure_time or remote.unreadable_since if remote.unreadable_since else None
+    unreadable = _unreadable_since(stored, remote, now)
     if unreadable is not None and until(unreadable, rules.remote_limit, now) <= 0:
         return tell(run, never_told(known, remote.trouble), known, observed, now, rules)
-    reason = stored.cancel_reason or reason_to_end(run, now)
+    reason = stored.cancel_reason or _reason_to_end(run, remote, now)
     if reason is not None:
         if stored.cancel_reason is None:
             known = known.model_copy(update={"cancel_reason": reason})
@@ -61,11 +62,40 @@ def on_databricks(
     situation = _progress(run, stored, remote, reason, now)
     decision = tell(run, situation, known, observed, now, rules, remote=remote)
     waits = [next_deadline(run, now) if reason is None else ASK_AGAIN]
-    if unreadable is not None:
-        waits += [until(unreadable, rules.remote_limit, now), max(1.0, until(unreadable, UNREADABLE_AFTER, now))]
+    if unreadable is not None and remote.unreadable_since is not None:
+        waits.append(until(unreadable, rules.remote_limit, now))
+        if (soon := until(remote.unreadable_since, UNREADABLE_AFTER, now)) > 0:
+            waits.append(soon)
     for wait in waits:
         decision = sooner(decision, wait)
     return decision
+
+
+def _unreadable_since(stored: DatabricksStatus, remote: Remote, now: datetime) -> datetime | None:
+    """Since when a run's state cannot be read; None while it can.
+
+    What an earlier process has found out counts when this one has tried for a while, too: on a machine that has just
+    started, the first questions may fail.
+    """
+    since = remote.unreadable_since
+    if since is None or until(since, UNREADABLE_AFTER, now) > 0:
+        return since
+    return stored.status_check_failure_time or since
+
+
+def _reason_to_end(run: ProjectRun, remote: Remote, now: datetime) -> str | None:
+    """Why a run is not to go on. What has happened while nobody looked is heard first."""
+    reason = reason_to_end(run, now)
+    if not _heard(remote) and reason in (Reason.DEADLINE_EXCEEDED, Reason.PENDING_DEADLINE_EXCEEDED):
+        return None
+    if reason == Reason.PENDING_DEADLINE_EXCEEDED and remote.state is not None and remote.state.started is not None:
+        return None  # it has started, which is about to be written down
+    return reason
+
+
+def _heard(remote: Remote) -> bool:
+    """Whether this process has heard of a run, or could not."""
+    return remote.state is not None or remote.unreadable_since is not None
 
 
 def _progress(
@@ -82,8 +112,12 @@ def _progress(
     if heard is not None:
         return heard
     outcome = run.status.condition(ConditionType.SUCCEEDED)
-    if stored.run_id is None or outcome is None or outcome.reason == Reason.WORKSPACE_UNAVAILABLE:
-        return Situation(Phase.PREPARING, Reason.SUBMITTED, "The run is handed over to Databricks.")
+    if stored.run_id is None or outcome is None:
+        return Situation(Phase.PREPARING, Reason.SUBMITTED, _SUBMITTED)
+    if outcome.reason == Reason.WORKSPACE_UNAVAILABLE and remote.state is not None and since is None:
+        # It can be read again, and is in none of the states that we know.
+        word = Reason.RUNNING if phase_of(run) == Phase.RUNNING else Reason.SUBMITTED
+        return Situation(phase_of(run), word, _SUBMITTED)
     return Situation(phase_of(run), outcome.reason, outcome.message)  # nothing new
 
 
@@ -99,17 +133,23 @@ def _ended(
         return Decision() if remote.asking else Decision(actions=(FetchOutput(remote.token, state),))
     outcome = outcome_of(run, stored, remote)
     attempts = run.status.attempts or 1
+    # To be submitted anew once it may go on, under the next number.
+    kept = DatabricksStatus(attempt=stored.attempt, run_page_url=stored.run_page_url, state=stored.state)
     if outcome.held:
-        # To be submitted anew once it may go on, under the next number.
-        kept = DatabricksStatus(attempt=stored.attempt, run_page_url=stored.run_page_url, state=stored.state)
         situation = outcome.situation
         if not run.spec.suspend:
             situation = Situation(Phase.PENDING, Reason.RESOLVED, "The run is submitted to Databricks anew.")
         return tell(run, situation, kept, observed, now, rules, remote=remote)
     failed = outcome.situation.phase == Phase.FAILED
-    wanted_on = run.spec.shutdown is None and reason_to_end(run, now) is None
-    if failed and outcome.again and attempts <= run.spec.backoff_limit and wanted_on:
-        text = f"Trying again after (attempt {attempts} of {run.spec.backoff_limit + 1}): {outcome.situation.message}"
+    reason = reason_to_end(run, now)
+    left = failed and outcome.again and attempts <= run.spec.backoff_limit
+    after = f"(attempt {attempts} of {run.spec.backoff_limit + 1}): {outcome.situation.message}"
+    if left and reason == Reason.SUSPENDED:
+        text = f"The run is held until spec.suspend becomes false. Then it is tried again after {after}"
+        held = Situation(Phase.SUSPENDED, Reason.SUSPENDED, text)
+        return tell(run, held, kept, observed, now, rules, remote=remote, attempts=attempts + 1)
+    if left and reason is None:
+        text = f"Trying again after {after}"
         number = number_of(run) + 1
         follower = DatabricksStatus(token=token_for(run, number), attempt=number)
         again = Situation(Phase.PENDING, Reason.RETRYING, text)

@@ -11,6 +11,7 @@ from mlp_operator.runs import status as status_of
 from mlp_operator.runs.actions import Decision, Observed, Rules, Wanted
 from mlp_operator.runs.deadlines import pending_deadline, too_late, until
 from mlp_operator.runs.following import Following, follow, reason_tags
+from mlp_operator.runs.outcome import Working
 from mlp_operator.runs.recording import databricks_tags, wanted_state
 from mlp_operator.runs.reporting import if_changed, server
 from mlp_operator.runs.situation import Situation
@@ -30,6 +31,7 @@ __all__ = [
     "ending_for",
     "follow_remote",
     "known_of",
+    "may_be_there",
     "never_told",
     "next_deadline",
     "number_of",
@@ -141,7 +143,9 @@ def known_of(stored: DatabricksStatus, remote: Remote, now: datetime) -> Databri
         heard |= {"state": words, "run_page_url": state.page_url or stored.run_page_url}
     since = remote.unreadable_since
     if since is None:
-        heard["status_check_failure_time"] = None
+        # A process that has just begun has not heard anything yet, and knows no better than the one before.
+        if state is not None or stored.run_id is None:
+            heard["status_check_failure_time"] = None
     elif stored.status_check_failure_time is None and until(since, UNREADABLE_AFTER, now) <= 0:
         heard["status_check_failure_time"] = since.replace(microsecond=0)
     if remote.output is not None and remote.output.config_map is not None:
@@ -160,6 +164,11 @@ def reason_to_end(run: ProjectRun, now: datetime) -> str | None:
     return str(Reason.SUSPENDED) if run.spec.suspend else None
 
 
+def may_be_there(remote: Remote | None) -> bool:
+    """Whether there may be a run on Databricks that was submitted and whose id nobody knows."""
+    return remote is None or not remote.unsent or isinstance(remote.submission, Working)
+
+
 def ending_for(run: ProjectRun, reason: str | None) -> Situation | None:
     """How a run ends, or waits, of which nothing is on Databricks and that is not to go on."""
     match reason:
@@ -167,6 +176,12 @@ def ending_for(run: ProjectRun, reason: str | None) -> Situation | None:
             return Situation(Phase.CANCELLED, Reason.CANCELLED, NOTHING_THERE)
         case Reason.PENDING_DEADLINE_EXCEEDED:
             return too_late(run)
+        case Reason.DEADLINE_EXCEEDED:
+            text = (
+                f"The run took longer than spec.activeDeadlineSeconds ({run.spec.active_deadline_seconds}) allows, and "
+                "nothing of it is on Databricks. Raise it in a new ProjectRun."
+            )
+            return Situation(Phase.FAILED, Reason.DEADLINE_EXCEEDED, text)
     return None
 
 
@@ -176,9 +191,9 @@ def _active_deadline(run: ProjectRun, now: datetime) -> float | None:
 
 
 def next_deadline(run: ProjectRun, now: datetime) -> float | None:
-    """Seconds until a limit of the spec is over; None without one."""
-    waits = [wait for wait in (_active_deadline(run, now), pending_deadline(run, now)) if wait is not None]
-    return max(0.0, min(waits)) if waits else None
+    """Seconds until the next limit of the spec is over; None if none is ahead."""
+    limits = (_active_deadline(run, now), pending_deadline(run, now))
+    return min((wait for wait in limits if wait is not None and wait > 0), default=None)
 
 
 def to_be_cancelled(remote: Remote, now: datetime) -> bool:

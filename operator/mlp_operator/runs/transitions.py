@@ -23,7 +23,7 @@ def events_between(before: ProjectRunStatus, after: ProjectRunStatus) -> list[Ev
     if outcome is None:
         return []
     events = [*_of_resolution(before, after, outcome), *_of_job(before, after, outcome)]
-    events += _of_databricks(before, after)
+    events += _of_databricks(before, after, outcome)
     events += _of_queue(before, after)
     if previous is None or (previous.status, previous.reason) != (outcome.status, outcome.reason):
         events += _of_outcome(before, after, outcome)
@@ -51,14 +51,16 @@ def _of_job(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Conditio
         yield Event("Normal", EventReason.JOB_CREATED, f"Created Job {job.job_name}")
 
 
-def _of_databricks(before: ProjectRunStatus, after: ProjectRunStatus) -> Iterator[Event]:
+def _of_databricks(before: ProjectRunStatus, after: ProjectRunStatus, outcome: Condition) -> Iterator[Event]:
     there, was = after.databricks, before.databricks
     known = was.run_id if was is not None else None
     if there is not None and there.run_id is not None and there.run_id != known:
         page = f": {there.run_page_url}" if there.run_page_url else ""
         yield Event("Normal", EventReason.DATABRICKS_RUN_SUBMITTED, f"Run {there.run_id} on Databricks{page}")
-    ended = after.phase in (Phase.SUSPENDED, Phase.CANCELLED, Phase.FAILED) and before.phase != after.phase
-    if was is not None and was.cancel_reason is not None and ended:
+    # A run may also have failed by itself meanwhile, or nobody could find out what became of it.
+    ended = after.phase in (Phase.SUSPENDED, Phase.CANCELLED) or outcome.reason in _DEADLINES
+    asked = known is not None and was is not None and was.cancel_reason is not None
+    if asked and ended and before.phase != after.phase:
         yield Event("Normal", EventReason.DATABRICKS_RUN_CANCELLED, f"Run {known} on Databricks was cancelled")
 
 
