@@ -59,6 +59,12 @@ def test_a_long_assignment_is_a_file_of_its_own(connected):
     assert first == second != other
 
 
+@pytest.mark.parametrize("text", ['"' * 3000, "\\" * 3000, "é" * 1400, "{{" * 1500])
+def test_an_assignment_is_measured_as_the_arguments_of_a_request_hold_it(connected, text):
+    given = Assignment(directory="/d", parameters={"text": text})
+    submit(connected, task(project=PROJECT, assignment=given), lambda: b"archive")
+
+
 @pytest.mark.parametrize("upload_to", [None, "/Volumes/main/default/files/mlp", "dbfs:/mlp"])
 def test_what_is_there_is_not_sent_again(connected, databricks, upload_to):
     packed = []

@@ -25,6 +25,7 @@ __all__ = [
     "TASK_KEY",
     "Uploaded",
     "assignment_json",
+    "fits_arguments",
     "submission",
 ]
 
@@ -32,7 +33,7 @@ TASK_KEY: Final = "main"
 BOOTSTRAP_VERSION: Final = 1
 """Of the bootstrap's arguments, which it checks: a file of the same name by another version would misread them."""
 LONGEST_ASSIGNMENT: Final = 8_000
-"""Bytes of an assignment among the arguments, all of which may have 10,000. A longer one travels in a file."""
+"""Bytes of an assignment among the arguments, all of which may have 10,000 as JSON. A longer one travels in a file."""
 DEFAULT_ENVIRONMENT: Final = "4"
 """The newest version of the serverless environment that is known to run mlp; 2 is the first with Python 3.11."""
 _FIRST_ENVIRONMENT: Final = 2
@@ -64,6 +65,11 @@ def assignment_json(assignment: Assignment) -> str:
     text = json.dumps(asdict(assignment), ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     # Two opening braces occur within texts only, where one of them can be written otherwise.
     return text.replace(_REFERENCE, r"{\u007b")
+
+
+def fits_arguments(told: str) -> bool:
+    """Whether an assignment may be among the arguments, where each of its quotes and escapes takes more room."""
+    return len(json.dumps(told)) <= LONGEST_ASSIGNMENT
 
 
 def submission(task: RemoteTask, *, places: Uploaded | None) -> dict[str, Any]:

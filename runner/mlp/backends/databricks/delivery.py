@@ -15,7 +15,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from mlp.backends.databricks.body import LONGEST_ASSIGNMENT, Uploaded, assignment_json
+from mlp.backends.databricks.body import Uploaded, assignment_json, fits_arguments
 from mlp.backends.databricks.runtime import runtime
 from mlp.errors import UsageError
 from mlp.source.bundle.packing import size_in_words
@@ -90,7 +90,7 @@ def plan_delivery(
     """
     directory = task.upload_to or _home(workspace, task)
     directory = directory.removeprefix("dbfs:") if directory.startswith("dbfs:/Volumes/") else directory
-    wheel, program, told = runtime(), _bootstrap(), assignment_json(task.assignment).encode()
+    wheel, program, told = runtime(), _bootstrap(), assignment_json(task.assignment)
     files = {
         "runtime": _File(posixpath.join(directory, wheel.name), "mlp itself", lambda: wheel.content),
         "bootstrap": _File(
@@ -98,9 +98,10 @@ def plan_delivery(
         ),
         "project": _File(posixpath.join(directory, f"project-{project.key}.tar.gz"), "the project", archive),
     }
-    if len(told) > LONGEST_ASSIGNMENT:
+    if not fits_arguments(told):
+        content = told.encode()
         files["assignment"] = _File(
-            posixpath.join(directory, f"assignment-{_digest(told)}.json"), "the run's parameters", lambda: told
+            posixpath.join(directory, f"assignment-{_digest(content)}.json"), "the run's parameters", lambda: content
         )
     on_driver = {name: _on_driver(file.path) for name, file in files.items()}
     places = Uploaded(
