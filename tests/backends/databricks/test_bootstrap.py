@@ -271,6 +271,20 @@ def test_output_reaches_a_stream_that_takes_text_alone():
     assert ours.getvalue() == text
 
 
+@pytest.mark.parametrize("error", [OSError("no space"), UnicodeEncodeError("ascii", "ü", 0, 1, "no"), AttributeError()])
+def test_a_stream_that_takes_no_more_does_not_end_the_command(error):
+    class Full(io.StringIO):
+        def write(self, _text):
+            raise error
+
+    reading, writing = os.pipe()
+    program = "import sys; [print('x' * 1000, flush=True) for _ in range(1000)]"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=writing) as process:
+        os.close(writing)
+        bootstrap.copy(os.fdopen(reading, "rb", buffering=0), Full())
+    assert process.returncode == 0
+
+
 def test_the_drivers_own_token_is_lent_to_what_it_starts(monkeypatch):
     context = types.SimpleNamespace(workspaceUrl="workspace.example", apiUrl=None, apiToken="dapi-of-the-run")
     package = types.ModuleType("dbruntime")
@@ -278,14 +292,17 @@ def test_the_drivers_own_token_is_lent_to_what_it_starts(monkeypatch):
     module.get_context = lambda: context
     monkeypatch.setitem(sys.modules, "dbruntime", package)
     monkeypatch.setitem(sys.modules, "dbruntime.databricks_repl_context", module)
-    monkeypatch.delenv("DATABRICKS_HOST", raising=False)
-    lent = bootstrap.surroundings({"tracking_uri": "databricks"})
+    for name in bootstrap.WAYS:
+        monkeypatch.delenv(name, raising=False)
+    lent = bootstrap.surroundings()
     assert lent["DATABRICKS_HOST"] == "https://workspace.example"
     assert lent["DATABRICKS_TOKEN"] == "dapi-of-the-run"
-    assert "DATABRICKS_TOKEN" not in bootstrap.surroundings({"tracking_uri": "http://127.0.0.1:5000"})
-    monkeypatch.setenv("DATABRICKS_HOST", "https://other.example")
-    assert bootstrap.surroundings({"tracking_uri": "databricks"})["DATABRICKS_HOST"] == "https://other.example"
     assert "DATABRICKS_TOKEN" not in os.environ
+    for name in bootstrap.WAYS:
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "of-the-cluster")
+            lent = bootstrap.surroundings()
+        assert {key: lent.get(key) for key in bootstrap.WAYS if key in lent} == {name: "of-the-cluster"}
 
 
 def test_a_process_that_ends_without_a_word_is_told_by_its_status():

@@ -40,6 +40,8 @@ FINISHING = 60.0
 PATIENCE = 2.0
 """Seconds that are waited for the rest of the output of a command that has ended: what it left behind may go on."""
 ARRIVING = "mlp.backends.databricks.arriving"
+WAYS = ("DATABRICKS_HOST", "DATABRICKS_TOKEN", "DATABRICKS_CONFIG_PROFILE")
+"""Variables that say where a workspace is, or by what right it is asked."""
 LINES = 8
 """Of what pip said, in the message."""
 
@@ -64,7 +66,7 @@ def main(arguments: list[str]) -> None:
     with ending_by_signals(), fresh_directory(Path(assignment["directory"])) as directory:
         told = directory / "assignment.json"
         told.write_text(given["--assignment"], encoding="utf-8")
-        run(Runtime(Path(given["--runtime"]), directory), told, given["--project"], assignment)
+        run(Runtime(Path(given["--runtime"]), directory), told, given["--project"])
 
 
 def read_arguments(arguments: list[str]) -> dict[str, str]:
@@ -83,9 +85,9 @@ def read_arguments(arguments: list[str]) -> dict[str, str]:
     return given
 
 
-def run(runtime: Runtime, told: Path, project: str, assignment: dict[str, Any]) -> None:
+def run(runtime: Runtime, told: Path, project: str) -> None:
     """Have the project run: by a process of its own, or here, where Spark is."""
-    environment = surroundings(assignment)
+    environment = surroundings()
     extras: list[str] = []
     while True:
         result = arrive(runtime.ready(extras), told, project, environment)
@@ -239,17 +241,19 @@ def copy(theirs: IO[bytes], ours: Any) -> None:  # noqa: ANN401 -- whatever a dr
     """Pass bytes on as they come. A driver's streams may take text alone."""
     binary = getattr(ours, "buffer", None)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with contextlib.suppress(ValueError, OSError), theirs:
+    with contextlib.suppress(OSError), theirs:
         chunk = b"-"
         while chunk:
             chunk = os.read(theirs.fileno(), 65536)
-            ours.flush()
-            if binary is not None:
-                binary.write(chunk)
-                binary.flush()
-            else:
-                ours.write(decoder.decode(chunk, final=not chunk))
+            # A stream that takes no more is the driver's trouble: were reading to end with it, the command would fail.
+            with contextlib.suppress(Exception):
                 ours.flush()
+                if binary is not None:
+                    binary.write(chunk)
+                    binary.flush()
+                else:
+                    ours.write(decoder.decode(chunk, final=not chunk))
+                    ours.flush()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -281,10 +285,11 @@ def end_session(leader: int) -> None:
                     os.kill(int(entry.name), signal.SIGKILL)
 
 
-def surroundings(assignment: dict[str, Any]) -> dict[str, str]:
+def surroundings() -> dict[str, str]:
     """The environment for mlp and the command: the driver's own, and a way to the workspace that it has no name for."""
     environment = dict(os.environ, MLP_GRACE=f"{grace():g}")
-    if str(assignment.get("tracking_uri") or "").startswith("databricks") and "DATABRICKS_HOST" not in environment:
+    # Whoever has set any of these has another way. Else data (dbfs:/…) and MLflow are out of reach.
+    if not any(environment.get(name) for name in WAYS):
         environment.update(driver_credentials())
     return environment
 
