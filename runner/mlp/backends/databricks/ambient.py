@@ -26,6 +26,8 @@ LIMIT: Final = 60.0
 LIMIT_OF_A_PERSON: Final = 300.0
 """Seconds for a login in a browser."""
 SENSITIVE: Final = ("token", "password", "client_secret", "azure_client_secret", "google_credentials")
+_NONE_FOUND: Final = "cannot configure default credentials"
+"""The SDK's words for not even half of any kind of credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,16 @@ class _Attempt(Generic[_Result]):
                 "for whoever gives them. Check DATABRICKS_HOST and the network (HTTPS_PROXY, NO_PROXY)."
             )
         if self._error is not None:
+            said = str(self._error)
+            if _NONE_FOUND in said:
+                raise WorkspaceDenied(
+                    "There are no credentials for Databricks here: set DATABRICKS_HOST and DATABRICKS_TOKEN, make a "
+                    "profile in ~/.databrickscfg with `databricks configure`, or configure any other kind that "
+                    "databricks-sdk takes: https://docs.databricks.com/dev-tools/auth"
+                ) from None
             # Its messages name the kinds of credentials that it tried, and mask most of what they hold.
             raise WorkspaceDenied(
-                f"The Databricks credentials of this machine do not work: {mask(str(self._error), secrets)}"
+                f"The Databricks credentials of this machine do not work: {mask(said, secrets)}"
             ) from None
         return self._results[0]
 

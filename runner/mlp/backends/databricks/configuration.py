@@ -22,6 +22,10 @@ __all__ = ["KEYS", "NO_CONFIGURATION", "PROVIDERS", "Configuration", "read_confi
 
 NO_CONFIGURATION: Final = "Backend spec must be provided when launching MLflow project runs on Databricks."
 """MLflow's words, which scripts look for."""
+_SUCH_AS: Final = (
+    "Give one as backend_config (-c), for example -c '{\"serverless\": true}' or a JSON file with new_cluster or "
+    "existing_cluster_id."
+)
 PROVIDERS: Final = (
     "awsCodeCommit",
     "azureDevOpsServices",
@@ -86,7 +90,7 @@ def read_configuration(given: Mapping[str, Any]) -> Configuration:
     """
     asked = {key: value for key, value in given.items() if value is not None}
     if not asked:
-        raise UsageError(NO_CONFIGURATION)
+        raise UsageError(f"{NO_CONFIGURATION} {_SUCH_AS}")
     _check_keys(asked)
     own = {key: _READ[key](key, value) for key, value in asked.items() if key in _READ}
     cluster = {key: value for key, value in asked.items() if key not in _READ}
