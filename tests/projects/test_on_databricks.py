@@ -14,7 +14,7 @@ import yaml
 import mlp
 from mlp import tracking
 from mlp.backends.databricks import connections
-from mlp.backends.databricks.workspace import connect
+from mlp.backends.databricks.workspace import Workspace, connect
 from mlp.errors import (
     EntryPointNotFound,
     ExecutionException,
@@ -213,6 +213,17 @@ def test_where_nobody_can_know_whether_there_is_a_run_that_is_said(logged_in, tm
         run(there)
 
     assert logged_in.runs() == []
+
+
+def test_whoever_is_interrupted_again_while_it_is_undone_is_told_as_well(monkeypatch, tmp_path, caplog):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workspace, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(project(tmp_path / "p"))
+
+    assert "Nobody knows whether the workspace has begun a run" in caplog.text
 
 
 def test_without_a_tracking_server_a_run_has_an_id_of_its_own(tmp_path):

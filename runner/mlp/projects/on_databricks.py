@@ -336,7 +336,7 @@ def _undone(workspace: Workspace, task: RemoteTask, archive: bytes) -> bool:
 
     try:
         workspace.cancel(submit(workspace, task, lambda: archive))
-    except MlpError:
+    except (MlpError, KeyboardInterrupt):  # whoever cannot wait for that is told, too, that it is not certain
         return False
     return True
 
