@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.compatibility.cluster import CLUSTER
+from tests.compatibility.databricks import DATABRICKS
 from tests.compatibility.projects import COMMANDS, FILE, PARAMETERS
 from tests.compatibility.row import Verdict
 from tests.compatibility.runs import COMMAND_LINE, LIFE, TRACKING
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 FILE_NAME: Final = "docs/compatibility.md"
 MLFLOW: Final = "3.17"
-TABLES: Final = (FILE, PARAMETERS, COMMANDS, SOURCES, ENVIRONMENTS, TRACKING, LIFE, COMMAND_LINE, CLUSTER)
+TABLES: Final = (FILE, PARAMETERS, COMMANDS, SOURCES, ENVIRONMENTS, TRACKING, LIFE, COMMAND_LINE, CLUSTER, DATABRICKS)
 
 _INTRODUCTION: Final = f"""\
 # mlp beside MLflow Projects
 
 What `mlflow run` and `mlflow.projects.run` of MLflow {MLFLOW} do, measured or read in its code, and what
-[`mlp run`](run.md) and `mlp.run` do. [The last table](#k-in-a-cluster) is about MLflow's Kubernetes backend, and what
-its users have asked for, beside [ProjectRuns](kubernetes.md). The numbers at the end of a row are the tests that hold
-it; those in `tests/peers` give the same call to both programs and compare.
+[`mlp run`](run.md) and `mlp.run` do. [One table](#k-in-a-cluster) is about MLflow's Kubernetes backend, and what
+its users have asked for, beside [ProjectRuns](kubernetes.md); [the last](#d-on-databricks) is about its Databricks
+backend, beside [ours](databricks.md), which no workspace of Databricks has seen yet. The numbers at the end of a row
+are the tests that hold it; those in `tests/peers` give the same call to both programs and compare.
 
 This file is generated from `tests/compatibility`, and a test fails if the two differ.
 """

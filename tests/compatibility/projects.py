@@ -138,7 +138,7 @@ FILE: Final = Table(
             "F10",
             "`databricks_spark_job`",
             "For Databricks alone; excludes environments, and entry points beside its file",
-            "Read and checked by the same rules, with the same messages. An empty one is none",
+            "Read and checked by the same rules, with the same messages, and run there (D8). An empty one is none",
             Verdict.SAME,
             (
                 *same("a spark job and an environment", "a spark job without anything"),

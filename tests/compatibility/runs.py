@@ -83,10 +83,16 @@ TRACKING: Final = Table(
         Row(
             "T5",
             "Tags of Databricks",
-            "The job's ID and addresses",
-            "Databricks is not done by this version, and refused",
-            Verdict.LEFT_OUT,
-            held(_RUN, "test_a_wrong_call_is_a_usage_error_that_says_what_is_right"),
+            "The numbers of the job and of its run, the addresses of the run's page and of the workspace",
+            "The same without the job's number, also of a ProjectRun: the page's address leads there",
+            Verdict.OTHER,
+            (
+                *held(
+                    "projects/test_on_databricks.py",
+                    "test_a_directory_runs_there_with_its_parameters_exact_and_is_recorded",
+                ),
+                *held("operator/test_delegating.py", "test_mlflow_is_told_of_a_life_on_databricks"),
+            ),
         ),
         Row(
             "T6",
@@ -334,12 +340,16 @@ LIFE: Final = Table(
             "L11",
             "Other backends",
             "Plugins, found by entry point; from the command line never waited for",
-            "mlp is such a plugin, and waits: `mlflow run -b mlp`. It takes no plugins itself",
+            "mlp is such a plugin, and waits: `mlflow run -b mlp`, for a cluster and Databricks too. It takes no "
+            "plugins itself",
             Verdict.OTHER,
-            held(
-                "peers/test_plugin.py",
-                "test_mlflow_s_program_waits_and_shows_what_the_run_writes",
-                "test_its_exit_status_tells_of_a_run_that_fails",
+            (
+                *held(
+                    "peers/test_plugin.py",
+                    "test_mlflow_s_program_waits_and_shows_what_the_run_writes",
+                    "test_its_exit_status_tells_of_a_run_that_fails",
+                ),
+                *held("peers/test_plugin_on_databricks.py", "test_it_gives_one_of_its_runs_and_tags_it"),
             ),
         ),
         Row(
@@ -395,7 +405,7 @@ COMMAND_LINE: Final = Table(
             "R4",
             "`-b`, `-c`",
             "`local`, `databricks`, `kubernetes` or a plugin; a `.json` file or JSON",
-            "`local` and `kubernetes`, which needs neither Docker nor a Job template; `databricks` is refused",
+            "`local`, `databricks` (D1), and `kubernetes`, which needs neither Docker nor a Job template; no plugins",
             Verdict.OTHER,
             (
                 *held(_HERE, "test_a_backend_configuration_is_a_mapping_json_or_a_file_and_stays_as_it_is"),
@@ -447,12 +457,19 @@ COMMAND_LINE: Final = Table(
             "R9",
             "Waiting",
             "Local and Kubernetes runs are waited for; Databricks and plugins are not",
-            "Every run is waited for",
+            "Every run is waited for, unless `--no-wait` leaves one elsewhere to itself",
             Verdict.FIXED,
-            held(
-                "peers/test_plugin.py",
-                "test_mlflow_s_program_waits_and_shows_what_the_run_writes",
-                "test_its_exit_status_tells_of_a_run_that_fails",
+            (
+                *held(
+                    "peers/test_plugin.py",
+                    "test_mlflow_s_program_waits_and_shows_what_the_run_writes",
+                    "test_its_exit_status_tells_of_a_run_that_fails",
+                ),
+                *held(
+                    "cli/test_run_on_databricks.py",
+                    "test_the_output_of_a_command_that_fails_is_printed_and_its_status_is_ours",
+                    "test_no_wait_prints_the_run_s_id_and_nothing_else",
+                ),
             ),
         ),
         Row(
