@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).parent
-OF_THE_MACHINE = {"api_server", "cluster", "images", "podman"}
+OF_THE_MACHINE = {"api_server", "cluster", "control_plane", "images", "podman"}
 """Fixtures that start nodes and containers, of which one at a time is enough for two cores."""
 ROOMS = ("cluster", "images", "e2e")
 
@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.cluster.fixtures",
     "tests.images.fixtures",
     "tests.servers.conda_channel",
+    "tests.servers.databricks_workspace",
     "tests.servers.podman",
     "tests.servers.mlflow_client",
     "tests.servers.mlflow_server",

@@ -13,11 +13,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.backends.databricks.conftest import databricks, databricks_driver, databricks_python
 from tests.cli.program import MLP, commit, environment, git, project
 from tests.servers.git_http import Accounts, serving
-
-__all__ = ["databricks", "databricks_driver", "databricks_python"]
 
 PATIENCE = 120.0
 SPEC = '{"serverless": true, "poll_interval": 0.2}'

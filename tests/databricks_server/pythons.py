@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ PASSED_ON = (
 )
 """What a cluster's machine has been told of the network: where packages come from, through which proxy, whom to
 trust."""
+STAMP = "ready"
+"""The file in a Python that is whole."""
 PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -92,14 +95,19 @@ def python_with(
     home = directory / key
 
     def make() -> None:
-        _run([str(python), "-m", "venv", "--clear", str(home)], variables, started)
+        if (python.parents[1] / "pyvenv.cfg").is_file():
+            # To copy one takes a fraction of what it takes to make one, pip and all.
+            shutil.rmtree(home, ignore_errors=True)
+            shutil.copytree(python.parents[1], home, symlinks=True, ignore=shutil.ignore_patterns(STAMP))
+        else:
+            _run([str(python), "-m", "venv", "--clear", str(home)], variables, started)
         _run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages], variables, started)
 
     return _made(home, make)
 
 
 def _made(home: Path, make: Callable[[], None]) -> Path:
-    stamp = home / "ready"
+    stamp = home / STAMP
     home.parent.mkdir(parents=True, exist_ok=True)
     with _locked(home.parent / f"{home.name}.lock"):
         if not stamp.exists():

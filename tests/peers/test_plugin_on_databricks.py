@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.backends.databricks.conftest import databricks, databricks_driver, databricks_python
 from tests.cli.program import project
-
-__all__ = ["databricks", "databricks_driver", "databricks_python"]
 
 pytestmark = pytest.mark.peer
 

@@ -1,13 +1,12 @@
-"""What tests of runs on Databricks from this machine need: a workspace that its user is logged in to, and projects."""
+"""What tests of runs on Databricks from this machine need: a workspace that its user is logged in to."""
 
 from __future__ import annotations
 
 import pytest
 
 from mlp.backends.databricks import connections
-from tests.backends.databricks.conftest import databricks, databricks_driver, databricks_python
 
-__all__ = ["databricks", "databricks_driver", "databricks_python", "logged_in"]
+__all__ = ["logged_in"]
 
 
 @pytest.fixture

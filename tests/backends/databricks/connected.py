@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mlp.backends.databricks.access import Access
     from mlp.backends.databricks.workspace import Workspace
-    from tests.backends.databricks.conftest import WorkspaceForTests
+    from tests.servers.databricks_workspace import WorkspaceForTests
 
 __all__ = ["BRISK", "access_to", "opened"]
 

@@ -13,14 +13,13 @@ from mlp.backends.databricks.task import ArchivedProject, Assignment, Compute
 from mlp.backends.databricks.workspace import connect
 from mlp.source.bundle import pack
 from tests.backends.databricks.tasks import task
-from tests.servers.wheels import needed_by, repacked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.databricks_server import DatabricksServer
 
-__all__ = ["Ended", "Remote", "wheels_of_mlp"]
+__all__ = ["Ended", "Remote", "cluster"]
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,3 @@ def cluster(**variables: str) -> dict[str, Any]:
     """A small new cluster, with variables."""
     small = {"spark_version": "16.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 0}
     return {**small, "spark_env_vars": variables} if variables else small
-
-
-def wheels_of_mlp(directory: Path) -> Path:
-    """Everything that mlp and its extra conda need, as wheels: clusters of tests reach no package index."""
-    names = {each for name in ("mlp-operator", "py-rattler", "uv") for each in needed_by(name)}
-    for name in sorted(names - {"mlp-operator"}):
-        repacked(directory, name)
-    return directory

@@ -11,22 +11,15 @@ import yaml
 
 from mlp.backends.databricks.task import Compute
 from mlp.tracking import connect
-from tests.backends.databricks.remote_runs import Remote, cluster, wheels_of_mlp
+from tests.backends.databricks.remote_runs import Remote, cluster
 from tests.backends.local.records import record
 from tests.cli.program import EXAMPLES, project
 
 SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))\n"
 
 
-@pytest.fixture(scope="session")
-def wheels_for_clusters(tmp_path_factory):
-    return wheels_of_mlp(tmp_path_factory.mktemp("wheels-for-clusters"))
-
-
 @pytest.fixture
-def remote(databricks, wheels_for_clusters, monkeypatch, tmp_path):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels_for_clusters))
+def remote(databricks, tmp_path):
     sending = Remote(databricks, tmp_path)
     yield sending
     sending.workspace.close()
@@ -159,7 +152,10 @@ def test_the_command_has_the_drivers_own_environment_and_python_and_nothing_of_m
     assert [name for name in variables if name.startswith("MLFLOW_")] == []
 
 
-def test_a_conda_environment_is_built_there(remote, tmp_path, conda_channel):
+def test_a_conda_environment_is_built_there(
+    remote, tmp_path, conda_channel, databricks_wheels, databricks_conda_wheels, monkeypatch
+):
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{databricks_wheels} {databricks_conda_wheels}")
     work = project(tmp_path / "p", "greeter", conda_env="conda.yaml")
     (work / "conda.yaml").write_text(
         f"channels: ['{conda_channel.url}', nodefaults]\ndependencies: [python, greeter]\n"
