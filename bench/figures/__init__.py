@@ -6,5 +6,5 @@ from typing import Final
 
 __all__ = ["FIGURES"]
 
-FIGURES: Final = ("reconciling", "starting", "command_line", "environments", "data")
+FIGURES: Final = ("reconciling", "starting", "command_line", "environments", "data", "databricks")
 """Names of modules here, in the order in which they are measured."""

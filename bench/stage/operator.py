@@ -33,12 +33,13 @@ class Operator:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, kubeconfig: Path, directory: Path) -> Iterator[Operator]:
+    def running(cls, kubeconfig: Path, directory: Path, **variables: str) -> Iterator[Operator]:
         """An operator that is ready, for as long as the block lasts; it dies with this process in any case.
 
         Args:
             kubeconfig: Its cluster.
             directory: Where its log goes.
+            variables: More of its settings.
         """
         port, log = free_port(), directory / "operator.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLP_", "KUBE"))}
@@ -48,6 +49,7 @@ class Operator:
             "MLP_HEALTH_HOST": "127.0.0.1",
             "MLP_HEALTH_PORT": str(port),
             "MLP_RUNNER_IMAGE": "mlp.test/runner:1",
+            **variables,
         }
         with log.open("wb") as out:
             process = subprocess.Popen(

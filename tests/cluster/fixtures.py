@@ -1,12 +1,13 @@
 """The test session's cluster, as pytest fixtures: started by the first test that asks, gone with the session.
 
 `cluster` runs pods; `api_server` is the same cluster where there is one, and a control plane alone on a machine that
-cannot run pods. What a machine lacks skips the tests that need it, saying what is missing; in CI (the variable CI) it
-fails them.
+cannot run pods. `control_plane` is one of the test's own, for operators that it starts itself. What a machine lacks
+skips the tests that need it, saying what is missing; in CI (the variable CI) it fails them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -65,6 +66,16 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
 
 
 @pytest.fixture
+def control_plane() -> Iterator[OwnCluster]:
+    """A Kubernetes API server with its controllers, empty, where nobody's operator is but the test's."""
+    own = start_for_this_process("control-plane")
+    try:
+        yield own
+    finally:
+        own.stop()
+
+
+@pytest.fixture
 def namespace(api_server: Cluster) -> Iterator[str]:
     """A namespace of the test's own, under Pod Security `restricted`; deleted in the background afterwards."""
     name = f"test-{secrets.token_hex(4)}"
@@ -85,9 +96,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Build Kubernetes before the first test, where no test's timeout runs."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if wanted.isdisjoint({"api_server", "cluster"}) or os.environ.get(EXISTING) or session.config.option.collectonly:
+    if session.config.option.collectonly:
         return
-    binaries.directory(own_kind())
+    if "control_plane" in wanted:
+        with contextlib.suppress(Missing):  # told by the tests that need it
+            binaries.directory("control-plane")
+    if not wanted.isdisjoint({"api_server", "cluster"}) and not os.environ.get(EXISTING):
+        binaries.directory(own_kind())
 
 
 @pytest.hookimpl(wrapper=True)
