@@ -85,7 +85,7 @@ def measure() -> Result:
         title=f"{COUNT} runs on Databricks at once",
         how=(
             f"Kubernetes {place.version.removeprefix('v')} without a kubelet; the operator as its own process, with a "
-            f"poll period of {PERIOD:.0f} s; the workspace is the tests' double, another process on the same cores, whose "
+            f"poll period of {PERIOD:.0f} s; the workspace is the tests' double, on the same cores, whose "
             f"runs take {SHORTEST:.0f} to {LONGEST:.0f} s and do nothing. All ProjectRuns are created at once "
             f"({AT_ONCE} requests in flight), of one commit; {measured.together} were on Databricks at the same time."
         ),
