@@ -73,6 +73,11 @@ class Program:
         return f"http://{self.host}:{self.port}"
 
     @property
+    def reached_at(self) -> str:
+        """HOST:PORT where this process reaches it."""
+        return self._reached_at or f"{self.host}:{self.port}"
+
+    @property
     def token(self) -> str:
         return next(iter(self.tokens))
 
@@ -122,7 +127,7 @@ class Program:
         with requests.Session() as session:
             session.trust_env = False
             answer = session.post(
-                f"http://{self._reached_at or f'{self.host}:{self.port}'}/double/{name}",
+                f"http://{self.reached_at}/double/{name}",
                 json=given,
                 headers={"X-Double-Token": self._control_token},
                 timeout=60,

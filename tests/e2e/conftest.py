@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e import services
+from tests.cluster import Missing, OwnCluster
+from tests.e2e import on_databricks, services
 from tests.e2e.installation import REPOSITORY, GitHost, Installed, Workspace, start_git
+from tests.servers.guarded_proxy import guarding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cluster import Cluster
+    from tests.databricks_server.program import Program
     from tests.servers.mlflow_server import MlflowServer
     from tests.servers.seaweedfs import S3
 
@@ -89,3 +92,34 @@ def tracking(cluster: Cluster, mlflow_server: MlflowServer) -> Iterator[services
     """The session's MLflow server, behind a proxy of the test's own."""
     with services.tracking(cluster, mlflow_server) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def databricks_site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> on_databricks.Site:
+    """Where Databricks workspaces of tests live."""
+    if not isinstance(cluster, OwnCluster):
+        raise Missing("a double of Databricks has to run in the cluster's network, which only the suite's own opens")
+    return on_databricks.prepare(cluster, tmp_path_factory.mktemp("databricks-site"))
+
+
+@pytest.fixture(scope="session")
+def databricks_program(
+    databricks_site: on_databricks.Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
+    """A Databricks workspace that executes runs."""
+    with on_databricks.serving(databricks_site, tmp_path_factory.mktemp("databricks-jobs")) as program:
+        yield program
+
+
+@pytest.fixture
+def lakehouse(databricks_program: Program, workspace: Workspace) -> Iterator[on_databricks.Lakehouse]:
+    """The Databricks workspace as a namespace uses it. No run must be left at work in it."""
+    with on_databricks.used_by(workspace, databricks_program) as used:
+        yield used
+
+
+@pytest.fixture
+def records(cluster: Cluster, mlflow_server: MlflowServer) -> Iterator[services.Records]:
+    """The session's MLflow server, for everybody, at an address that is the same for pods and for Databricks."""
+    with guarding(mlflow_server.uri) as proxy:
+        yield services.Records(f"http://{cluster.publish(proxy.server_address[1])}", mlflow_server)

@@ -119,6 +119,9 @@ class Installed:
                     {"name": "MLP_RUNNER_IMAGE", "value": RUNNER.name},
                     # The tests' Git server has no certificate.
                     {"name": "MLP_GIT_PROTOCOLS", "value": "https,ssh,http"},
+                    # Nor has their Databricks workspace, and it may be asked often.
+                    {"name": "MLP_DATABRICKS_PLAIN_HTTP", "value": "true"},
+                    {"name": "MLP_DATABRICKS_POLL_PERIOD", "value": "1"},
                 ]
         self.cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents))
         self.wait_ready()
@@ -166,6 +169,18 @@ class Installed:
                     key = f"{verb} {resource}"
                     found[key] = found.get(key, 0) + float(line.rsplit(" ", 1)[1])
         return found
+
+    @contextmanager
+    def with_setting(self, name: str, value: str) -> Iterator[None]:
+        """With another setting for a while. It is started anew before and after."""
+        set_env = ("-n", SYSTEM, "set", "env", "deployment/mlp-operator")
+        self.cluster.kubectl(*set_env, f"{name}={value}")
+        try:
+            self.wait_ready()
+            yield
+        finally:
+            self.cluster.kubectl(*set_env, f"{name}-")
+            self.wait_ready()
 
     @contextmanager
     def away(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ from tests.cluster import SERVICE_IPS, Missing, OwnCluster
 from tests.e2e.installation import REPOSITORY, condition, outcome, wait_until
 from tests.e2e.killing import first_process, kill_one, running_containers
 from tests.e2e.state_table import OF_OTHER_CONDITIONS, OF_OTHER_VERSIONS, RECORDING, ROWS
+from tests.e2e.telling import await_event, await_reason, await_record
 from tests.e2e.volumes import claim, writable
 from tests.servers import git_http
 
@@ -108,8 +109,6 @@ def test_what_the_reference_says_of_reasons_is_what_is_tested() -> None:
 @pytest.mark.parametrize("reason", [*TESTS, *RECORDING])
 def test_the_test_of_a_row_is_there_and_looks_for_it(reason: str) -> None:
     file, _, name = (TESTS | RECORDING)[reason].partition("::")
-    if not (HERE / file).exists() and file == "test_databricks_in_cluster.py":
-        return
     tree = ast.parse((HERE / file).read_text())
     assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
     # Somewhere in its file the reason is named; RECORDED and PENDING are the status of the condition.
@@ -119,36 +118,6 @@ def test_the_test_of_a_row_is_there_and_looks_for_it(reason: str) -> None:
 
 
 # --- what its rows have in common -----------------------------------------------------------------------------------
-
-
-def await_reason(space: Workspace, name: str, reason: Reason) -> dict[str, Any]:
-    """`kubectl wait` for a reason of the condition Succeeded; the run."""
-    return space.await_condition(name, "Succeeded", reason, seconds=150)
-
-
-def await_event(space: Workspace, name: str, *reasons: str) -> None:
-    """Wait until these events of a run are there, in this order, others between them or not."""
-
-    def told() -> bool:
-        found = iter(space.events(name))
-        return all(reason in found for reason in reasons)
-
-    try:
-        wait_until(f"events of {name}: {reasons}", told)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {space.events(name)}") from None
-
-
-def await_record(tracking: Tracking, run: dict[str, Any], state: str) -> None:
-    """Wait until MLflow has a run once, in this state."""
-
-    def states() -> list[str]:
-        return [each["info"]["status"] for each in tracking.runs(run["metadata"]["uid"])]
-
-    try:
-        wait_until(f"MLflow says {state}", lambda: states() == [state], seconds=120)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {run['metadata']['name']} {states()}") from None
 
 
 @pytest.fixture
