@@ -72,6 +72,17 @@ def test_a_failing_command_fails_the_run_with_one_line_and_leaves_nothing(remote
     assert not ended.directory.exists()
 
 
+def test_all_that_a_command_writes_is_in_its_log_in_order_and_nothing_that_mlp_says(remote, tmp_path):
+    script = (
+        "import sys\nprint('first')\nprint('warned', file=sys.stderr)\nprint('second')\nraise ValueError('no wine')\n"
+    )
+    ended = remote.run(written(project(tmp_path / "p", "python fail.py"), fail=script))
+    lines = ended.logs.splitlines()
+    assert lines[:4] == ["first", "warned", "second", "Traceback (most recent call last):"]
+    assert lines[-1] == "ValueError: no wine"
+    assert "=== Running command 'python fail.py'" in ended.stderr
+
+
 @pytest.mark.parametrize(
     ("example", "given", "said"),
     [
@@ -264,6 +275,12 @@ def test_a_spark_job_runs_within_the_driver(remote, tmp_path, begun, keys):
     assert beside == "beside"
     assert record(begun["tracking_uri"], begun["run_id"]).status == "FINISHED"
     assert not ended.directory.exists()
+
+
+def test_all_that_a_spark_job_writes_is_in_its_log_in_order(remote, tmp_path):
+    script = "import sys\nprint('first')\nprint('warned', file=sys.stderr)\nprint('second')\n"
+    ended = remote.run(spark_job(tmp_path / "p", script, databricks_spark_job={"python_file": "job.py"}))
+    assert ended.logs == "first\nwarned\nsecond\n"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the project; the exit status. Everything else is told in the result."""
     given = _parsed(arguments)
     _end_with(given.parent)
+    _keep_the_standard_error()
     _say_what_happens()
     assignment = Assignment(**json.loads(Path(given.assignment).read_text(encoding="utf-8")))
     if given.finish is not None:
@@ -238,6 +239,17 @@ def _end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit("The bootstrap has ended.")
+
+
+def _keep_the_standard_error() -> None:
+    """Have what we say ourselves go where the standard error went, and the command's go with its standard output.
+
+    Databricks keeps the standard output of a run alone, in which a traceback of the user's program then stands.
+    """
+    sys.stderr.flush()
+    # A duplicate is not inherited: what the command leaves behind does not hold it open.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    os.dup2(1, 2)
 
 
 def _say_what_happens() -> None:

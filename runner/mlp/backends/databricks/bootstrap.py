@@ -287,7 +287,8 @@ def end_session(leader: int) -> None:
 
 def surroundings() -> dict[str, str]:
     """The environment for mlp and the command: the driver's own, and a way to the workspace that it has no name for."""
-    environment = dict(os.environ, MLP_GRACE=f"{grace():g}")
+    # The two outputs of a Python program are one there: lines of both stand in the order in which they were written.
+    environment = {"PYTHONUNBUFFERED": "1", **os.environ, "MLP_GRACE": f"{grace():g}"}
     # Whoever has set any of these has another way. Else data (dbfs:/…) and MLflow are out of reach.
     if not any(environment.get(name) for name in WAYS):
         environment.update(driver_credentials())
@@ -334,7 +335,8 @@ def run_script(script: dict[str, Any], finishing: Finishing) -> None:
     """Run a script here: a child of the driver could not use its Spark session."""
     status = "FAILED"
     try:
-        with as_the_script_expects(script):
+        # What it writes to its standard error would be lost: of a run, the standard output is kept.
+        with as_the_script_expects(script), contextlib.redirect_stderr(sys.stdout):
             runpy.run_path(script["name"], run_name="__main__")
         status = "FINISHED"
     except SystemExit as ended:
