@@ -118,6 +118,23 @@ def test_an_environment_whose_python_is_too_old_is_refused_before_anything_is_se
         sent(compute=Compute(serverless=True, environment_version="1"))
 
 
+@pytest.mark.parametrize("version", ["7.3.x-scala2.12", "14.3.x-cpu-ml-scala2.12", "9.x"])
+def test_a_runtime_whose_python_is_too_old_is_refused_before_anything_is_sent(version):
+    cluster = {**NEW_CLUSTER, "spark_version": version}
+    with pytest.raises(UsageError, match=r"Runtime \d+(\.\d)? has a Python before 3\.11.* 15\.4 LTS or later"):
+        sent(compute=Compute(new_cluster=cluster))
+    own = {**cluster, "docker_image": {"url": "python:3.12"}}
+    assert sent(compute=Compute(new_cluster=own))["tasks"][0]["new_cluster"] == own
+
+
+@pytest.mark.parametrize("version", ["15.4.x-scala2.12", "18.0.x-scala2.13", "custom:release__14.3.x", "auto", None])
+def test_a_runtime_that_may_do_is_left_to_databricks(version):
+    cluster = {**NEW_CLUSTER, "spark_version": version}
+    if version is None:
+        del cluster["spark_version"]  # a policy says it
+    assert sent(compute=Compute(new_cluster=cluster))["tasks"][0]["new_cluster"] == cluster
+
+
 def test_the_users_own_tags_win_and_nothing_of_the_users_is_changed():
     cluster = {**NEW_CLUSTER, "custom_tags": {"team": "mine"}}
     body = sent(compute=Compute(new_cluster=cluster), tags={"team": "ours", "run": "r"})

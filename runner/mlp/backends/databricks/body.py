@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,9 @@ LONGEST_ASSIGNMENT: Final = 8_000
 DEFAULT_ENVIRONMENT: Final = "4"
 """The newest version of the serverless environment that is known to run mlp; 2 is the first with Python 3.11."""
 _FIRST_ENVIRONMENT: Final = 2
+_FIRST_RUNTIME: Final = 15
+_RUNTIME: Final = re.compile(r"(\d+)\.(?:\d+|x)(?:\.x)?(?=$|-)")
+"""A version of Databricks Runtime that tells its number, such as 15.4.x-scala2.12."""
 
 _ENVIRONMENT_KEY: Final = "default"
 _REFERENCE: Final = "{{"
@@ -106,6 +110,7 @@ def _arriving(task: RemoteTask, places: Uploaded | None) -> dict[str, Any]:
     if places is None:
         raise UsageError("A packed project has to be uploaded before its run is submitted.")
     _check_environment_version(task.compute)
+    _check_spark_version(task.compute)
     told = (
         ["--assignment", assignment_json(task.assignment)]
         if places.assignment is None
@@ -160,6 +165,18 @@ def _check_environment_version(compute: Compute) -> None:
         raise UsageError(
             f"Version {version} of the serverless environment has a Python before 3.11, with which mlp does not run. "
             f"Set environment_version to {_FIRST_ENVIRONMENT} or later, or leave it out."
+        )
+
+
+def _check_spark_version(compute: Compute) -> None:
+    """Refuse a cluster that could only say, some ten minutes from now, that its Python is too old."""
+    cluster = compute.new_cluster or {}
+    found = _RUNTIME.match(str(cluster.get("spark_version") or ""))
+    # An image of the user's own has the Python that they put there.
+    if found is not None and int(found[1]) < _FIRST_RUNTIME and not cluster.get("docker_image"):
+        raise UsageError(
+            f"Databricks Runtime {found[0].rstrip('.x')} has a Python before 3.11, with which mlp does not run. Set "
+            "spark_version to that of 15.4 LTS or later, such as 16.4.x-scala2.12."
         )
 
 
