@@ -91,6 +91,7 @@ def test_none_at_all_is_told_in_mlflow_s_words(given):
         ({"serverless": True, "git_provider": "gitHub"}, "'git_provider' goes with \"project_source\": \"git\""),
         ({"serverless": True, "run_as": "ann"}, '{"user_name": "…"}'),
         ({"serverless": True, "run_as": {"user_name": "a", "service_principal_name": "b"}}, '{"user_name": "…"}'),
+        ({"serverless": True, "tracking_uri": "./mlruns"}, "must be 'databricks' or the URL of a server"),
         ({"serverless": True, "host": 3}, "'host' in the backend's configuration must be a text, and is 3."),
     ],
 )  # fmt: skip
@@ -106,6 +107,13 @@ def test_credentials_in_the_host_are_refused_without_being_shown():
         read_configuration({"serverless": True, "host": "https://ann:dapi123@example.com"})
 
     assert "dapi123" not in str(told.value)
+
+
+def test_credentials_in_the_tracking_server_s_address_are_refused_without_being_shown():
+    with pytest.raises(UsageError, match="'tracking_uri' in the backend's configuration has credentials") as told:
+        read_configuration({"serverless": True, "tracking_uri": "https://ann:s3cr3t@mlflow.example.com"})
+
+    assert "s3cr3t" not in str(told.value)
 
 
 def test_a_field_that_only_databricks_knows_reaches_the_cluster():

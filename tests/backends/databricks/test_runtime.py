@@ -30,6 +30,12 @@ def test_every_file_of_the_package_is_in_it_and_nothing_else(wheel):
     assert wheel.read("mlp/errors.py") == (root / "errors.py").read_bytes()
 
 
+def test_a_package_without_files_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(mlp, "__path__", [str(tmp_path / "program.pyz" / "mlp")])
+    with pytest.raises(UsageError, match="inside of an archive"):
+        runtime.__wrapped__()
+
+
 def test_it_wants_what_the_installed_distribution_wants_for_running_projects(wheel):
     (name,) = [each for each in wheel.namelist() if each.endswith("/METADATA")]
     text = wheel.read(name).decode()

@@ -137,6 +137,19 @@ def _host(key: str, value: object) -> str:
     return (text if "://" in text else f"https://{text}").rstrip("/")
 
 
+def _tracking(key: str, value: object) -> str:
+    text = _text(key, value)
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        # Not shown, and not sent: it would stand among the parameters of the run.
+        raise UsageError(
+            f"'{key}' in the backend's configuration has credentials in it. A cluster has its own by spark_env_vars, "
+            "from a secret scope: {{secrets/SCOPE/KEY}}."
+        )
+    if text.lower() != "databricks" and not re.match(r"(https?|databricks(-uc)?)://", text, re.IGNORECASE):
+        raise _wrong(key, "'databricks' or the URL of a server that the cluster reaches", value)
+    return text
+
+
 def _directory(key: str, value: object) -> str:
     text = _text(key, value)
     if not _DIRECTORY.fullmatch(text) or ".." in text.split("/"):
@@ -196,7 +209,7 @@ _READ: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "run_as": _identity,
     "tags": _texts,
     "timeout_seconds": _seconds,
-    "tracking_uri": _text,
+    "tracking_uri": _tracking,
     "status_check_timeout": _time(_LONGEST_TIME),
     "poll_interval": _time(_LONGEST_INTERVAL),
 }

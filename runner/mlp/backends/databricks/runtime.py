@@ -54,7 +54,8 @@ def runtime() -> Runtime:
     """The wheel of what is installed here. Made once by each process.
 
     Raises:
-        UsageError: mlp is imported from files that nobody has installed, so that nothing says what they need.
+        UsageError: mlp is imported from files that nobody has installed, so that nothing says what they need; or from
+            an archive, where its files are not to be had.
     """
     try:
         about = metadata.metadata(_DISTRIBUTION)
@@ -66,6 +67,11 @@ def runtime() -> Runtime:
     # A local version's plus sign is a sign that URLs and file systems treat each in its own way.
     version = about["Version"].partition("+")[0]
     files = dict(_files())
+    if "mlp/__init__.py" not in files:
+        raise UsageError(
+            f"Runs on Databricks are sent the installed package, and here it is inside of an archive. Install it into "
+            f"a directory: pip install {_DISTRIBUTION}"
+        )
     described = _metadata(version, about["Requires-Python"], metadata.requires(_DISTRIBUTION) or [])
     # The build tag begins with a digit, and tells builds of one version apart.
     build = f"0{_digest(files, described)}"
