@@ -14,6 +14,7 @@ from mlp.tracking import connect
 from tests.backends.databricks.remote_runs import Remote, cluster
 from tests.backends.local.records import record
 from tests.cli.program import EXAMPLES, project
+from tests.servers import files_http
 
 SHOW = "import json, sys; print(json.dumps(sys.argv[1:]))\n"
 
@@ -144,6 +145,14 @@ def test_a_path_is_one_of_the_project_and_a_subdirectory_may_be_it(remote, tmp_p
     (work / "data.txt").write_text("its data\n")
     ended = remote.run(tmp_path / "p", subdirectory="inner", parameters={"data": "data.txt"})
     assert ended.logs.splitlines() == ["its data", str(ended.directory / "project" / "inner")]
+
+
+def test_data_of_elsewhere_lies_where_it_was_planned_to(remote, tmp_path):
+    work = project(tmp_path / "p", "echo {table}; cat {table}", parameters={"table": "path"})
+    with files_http.files_server() as server:
+        server.files["/wine/table.csv"] = files_http.File(b"its data\n")
+        ended = remote.run(work, parameters={"table": f"{server.url}/wine/table.csv"})
+    assert ended.logs.splitlines() == [str(ended.directory / "data" / "table" / "table.csv"), "its data"], ended.error
 
 
 def test_the_command_has_the_drivers_own_environment_and_python_and_nothing_of_mlps(remote, tmp_path):

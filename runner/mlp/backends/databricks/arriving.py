@@ -135,23 +135,11 @@ class _Arrival:
         return [str(given.get(each.name, each.default)) for each in declared if each.type == "path"]
 
     def _run_here(self) -> None:
-        from mlp.backends.local import Request, run  # noqa: PLC0415 -- not needed for scripts
+        from mlp.backends.local import run  # noqa: PLC0415 -- not needed for scripts
 
-        assignment = self._assignment
         # `python` in a command is the cluster's own, unless the command has an environment of its own.
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        request = Request(
-            uri=str(self._directory / "project"),
-            subdirectory=assignment.subdirectory,
-            entry_point=assignment.entry_point,
-            parameters=assignment.parameters,
-            env_manager=assignment.manager,
-            run_id=assignment.run_id,
-            tracking_uri=tracking_uri(assignment),
-            storage_dir=self._directory / "data",
-            validate=assignment.validate,
-        )
-        run(request, echo=False, execution=_execution(assignment))
+        run(_request(self._assignment), echo=False, execution=_execution(self._assignment))
 
     def _script(self, project: Project, directory: Path) -> dict[str, Any]:
         file, arguments = self._call(project, directory)
@@ -193,7 +181,23 @@ class _Arrival:
         return spark_python_call(invocation.command)
 
 
+def _request(assignment: Assignment) -> Request:
+    from mlp.backends.local import Request  # noqa: PLC0415 -- not needed for scripts
+
+    return Request(
+        uri=str(Path(assignment.directory) / "project"),
+        subdirectory=assignment.subdirectory,
+        entry_point=assignment.entry_point,
+        parameters=assignment.parameters,
+        env_manager=assignment.manager,
+        run_id=assignment.run_id,
+        tracking_uri=tracking_uri(assignment),
+        validate=assignment.validate,
+    )
+
+
 def _execution(assignment: Assignment) -> Callable[[Request], Execution]:
+    from mlp.backends.local.downloads import Downloads  # noqa: PLC0415
     from mlp.backends.local.execution import Execution  # noqa: PLC0415
 
     class Arrived(Execution):
@@ -201,6 +205,10 @@ def _execution(assignment: Assignment) -> Callable[[Request], Execution]:
 
         def _begin(self, known: Known) -> Record:  # noqa: ARG002 -- the submitter has recorded what is known
             return RemoteRecord(assignment)
+
+        def _downloads(self) -> Downloads:
+            # Whoever planned the run knows its paths beforehand: the command is the one that was planned.
+            return Downloads(None, self._cleaning, directory=Path(assignment.directory) / "data")
 
         def prepare(self) -> Command:
             command = super().prepare()

@@ -40,12 +40,13 @@ class Downloads:
     Args:
         storage_dir: Where the run's directory is made, which then stays; None for a temporary one.
         cleaning: Removes a temporary one.
+        directory: The run's directory itself, where whoever asks for the run has chosen it, and looks after it.
     """
 
-    def __init__(self, storage_dir: Path | None, cleaning: ExitStack) -> None:
+    def __init__(self, storage_dir: Path | None, cleaning: ExitStack, *, directory: Path | None = None) -> None:
         self._storage_dir = storage_dir
         self._cleaning = cleaning
-        self._directory: Path | None = None
+        self._directory = directory
         self._planned: list[_Download] = []
 
     @property

@@ -13,6 +13,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Self
 
+from mlp.backends.local.downloads import Downloads
 from mlp.backends.local.environment import Command, Surroundings, choose
 from mlp.backends.local.preparation import bring_and_resolve
 from mlp.backends.local.process import grace_within
@@ -55,7 +56,7 @@ class Execution:
 
     def __enter__(self) -> Self:
         try:
-            self._known = bring_and_resolve(self.request, self._cleaning)
+            self._known = bring_and_resolve(self.request, self._cleaning, self._downloads())
             self._surroundings = choose(
                 self._known.invocation.environment, self.request.env_manager, self._known.directory
             )
@@ -88,6 +89,10 @@ class Execution:
     def _begin(self, known: Known) -> Record:
         """The run's record, begun now that everything that can be wrong at once is known to be right."""
         return begin(self.request, known)
+
+    def _downloads(self) -> Downloads:
+        """Where the data goes that parameters name on other machines."""
+        return Downloads(self.request.storage_dir, self._cleaning)
 
     def prepare(self) -> Command:
         """Bring the data and build the environment, side by side.

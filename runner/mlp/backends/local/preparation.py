@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlp.backends.bringing import bring
-from mlp.backends.local.downloads import Downloads
 from mlp.backends.local.environment import chosen_manager
 from mlp.backends.local.places import LocalPlaces
 from mlp.project import Project
@@ -21,6 +20,7 @@ from mlp.source import DirectoryFiles
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from mlp.backends.local.downloads import Downloads
     from mlp.backends.local.request import Request
     from mlp.project import Invocation
     from mlp.source import Location, Resolution
@@ -53,12 +53,13 @@ class Known:
         return tuple(Path(each.value) for each in self.invocation.parameters if each.type == "path")
 
 
-def bring_and_resolve(request: Request, cleaning: ExitStack) -> Known:
+def bring_and_resolve(request: Request, cleaning: ExitStack, downloads: Downloads) -> Known:
     """Bring the project and form the command.
 
     Args:
         request: What is asked for.
         cleaning: What was fetched is gone when this is closed.
+        downloads: Is told what data has to be brought.
 
     Raises:
         MlpError: Anything that is wrong with the request, the source or the project.
@@ -72,7 +73,6 @@ def bring_and_resolve(request: Request, cleaning: ExitStack) -> Known:
         username=request.username,
         password=request.password,
     )
-    downloads = Downloads(request.storage_dir, cleaning)
     invocation = _resolve(request, brought.directory, downloads)
     return Known(brought.location, brought.resolution, brought.directory, invocation, downloads)
 
