@@ -25,7 +25,7 @@ from mlp.resources.plan import PlannedBundle, PlannedSource
 from mlp_operator.machinery.cluster import CONFIGMAPS, SECRETS, ApiError, ClusterUnreachable
 from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.machinery.queue import WorkQueue
-from mlp_operator.runs import delegate as delegate_module
+from mlp_operator.runs import pauses, remote_outputs
 from mlp_operator.runs.delegate import Delegate
 from mlp_operator.runs.handing_over import task_of
 from mlp_operator.runs.outcome import Refused, Unavailable, Working
@@ -120,6 +120,8 @@ class Desk:
         source = source or PlannedSource(bundle=PlannedBundle(sha256=SHA))
         made = replace(made, plan=replace(plan(), source=source))
         task = task_of(run, run.spec.backend.databricks, made, token=self.token(run), tracked=None, tracking_uri=None)
+        if self.remote(run) is None:
+            self.delegate.announce(task.token)  # the one who has written it
         self.delegate.submit(self.key(run), run, task, made, datetime.now(UTC))
         return run
 
@@ -280,7 +282,7 @@ async def test_another_attempt_is_another_run(double, cluster):
 
 
 async def test_a_workspace_that_is_away_is_tried_again_later_each_time(double, cluster, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.2)
+    monkeypatch.setattr(pauses, "FIRST", 0.2)
     double.stop()
     async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
         run = desk.run()
@@ -331,7 +333,7 @@ async def test_missing_rights_end_no_run_that_may_have_been_handed_over(double, 
 
 
 async def test_a_secret_that_is_missing_is_waited_for(double, cluster, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.1)
+    monkeypatch.setattr(pauses, "FIRST", 0.1)
     keys = cluster.secrets.pop("dbx")
     async with at_work(cluster, double.url) as desk:
         found = await desk.once(desk.run())
@@ -343,7 +345,7 @@ async def test_a_secret_that_is_missing_is_waited_for(double, cluster, monkeypat
 
 @pytest.mark.parametrize("error", [ApiError(403, "Forbidden", "no rights"), ClusterUnreachable("away")], ids=str)
 async def test_a_secret_that_cannot_be_read_is_asked_for_again(double, cluster, error, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.1)
+    monkeypatch.setattr(pauses, "FIRST", 0.1)
     keys, cluster.secrets["dbx"] = cluster.secrets["dbx"], error
     async with at_work(cluster, double.url) as desk:
         found = await desk.once(desk.run())
@@ -370,7 +372,7 @@ async def test_plain_http_is_refused_unless_it_is_allowed(double, cluster):
 
 
 async def test_a_project_that_is_not_there_yet_is_waited_for(double, cluster, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.1)
+    monkeypatch.setattr(pauses, "FIRST", 0.1)
     sent = cluster.config_maps.pop("sent")
     async with at_work(cluster, double.url) as desk:
         found = await desk.once(desk.run())
@@ -405,7 +407,7 @@ async def test_a_service_principal_asks_with_its_secret(tmp_path):
 
 
 async def test_the_account_of_a_run_asks_with_a_token_that_is_made_for_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.1)
+    monkeypatch.setattr(pauses, "FIRST", 0.1)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     jwk = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {
         "kid": "1",
@@ -547,7 +549,7 @@ async def test_a_host_that_hangs_holds_up_nobody_elses_runs(double, cluster, tmp
 
 
 async def test_a_run_is_cancelled_though_the_workspace_is_away_for_a_while(double, cluster, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.1)
+    monkeypatch.setattr(pauses, "FIRST", 0.1)
     async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
         run = desk.run()
         found = await desk.submitted(run)
@@ -692,7 +694,7 @@ async def test_a_log_is_written_once_more_in_its_own_place_and_never_in_anothers
     ids=str,
 )
 async def test_a_log_that_cannot_be_kept_does_not_hurt_the_run(double, cluster, trouble, kept, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_FIRST_RETRY", 0.1)
+    monkeypatch.setattr(pauses, "FIRST", 0.1)
     cluster.troubles.append(trouble)
     double.script("", instant=0.0, logs="it ran\n")
     async with at_work(cluster, double.url) as desk:
@@ -701,7 +703,7 @@ async def test_a_log_that_cannot_be_kept_does_not_hurt_the_run(double, cluster, 
 
 
 async def test_an_output_that_cannot_be_had_is_given_up(double, cluster, monkeypatch):
-    monkeypatch.setattr(delegate_module, "_OUTPUT_PATIENCE", 0.5)
+    monkeypatch.setattr(remote_outputs, "PATIENCE", 0.5)
     double.script("", instant=0.0, logs="it ran\n")
     async with at_work(cluster, double.url) as desk:
         run = desk.run()

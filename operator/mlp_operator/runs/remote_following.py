@@ -141,14 +141,14 @@ def _ended(
             situation = Situation(Phase.PENDING, Reason.RESOLVED, "The run is submitted to Databricks anew.")
         return tell(run, situation, kept, observed, now, rules, remote=remote)
     failed = outcome.situation.phase == Phase.FAILED
-    reason = reason_to_end(run, now)
+    to_end = reason_to_end(run, now)
     left = failed and outcome.again and attempts <= run.spec.backoff_limit
     after = f"(attempt {attempts} of {run.spec.backoff_limit + 1}): {outcome.situation.message}"
-    if left and reason == Reason.SUSPENDED:
+    if left and to_end == Reason.SUSPENDED:
         text = f"The run is held until spec.suspend becomes false. Then it is tried again after {after}"
         held = Situation(Phase.SUSPENDED, Reason.SUSPENDED, text)
         return tell(run, held, kept, observed, now, rules, remote=remote, attempts=attempts + 1)
-    if left and reason is None:
+    if left and to_end is None:
         text = f"Trying again after {after}"
         number = number_of(run) + 1
         follower = DatabricksStatus(token=token_for(run, number), attempt=number)
