@@ -635,6 +635,73 @@ async def test_a_run_that_is_let_go_while_it_is_handed_over_does_not_go_on_there
     assert made(double) == ["uid-wine-1"]
 
 
+async def test_what_cannot_be_sent_for_want_of_credentials_is_known_to_be_unsent(double, cluster):
+    del cluster.secrets["dbx"]
+    async with at_work(cluster, double.url) as desk:
+        found = await desk.once(desk.run())
+        assert isinstance(found.submission, Unavailable)
+        assert found.unsent
+    async with at_work(cluster, double.url) as desk:
+        run = desk.run()
+        desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=None)
+        assert not desk.remote(run).unsent, "another process has written the token"
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_what_was_sent_without_an_answer_may_be_there(double, cluster, after):
+    double.faults.add("drop", SUBMIT, times=None, after=after)
+    async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=2)) as desk:
+        found = await desk.once(desk.run())
+        assert isinstance(found.submission, Unavailable)
+        assert not found.unsent
+
+
+async def test_a_run_that_may_have_been_sent_is_found_though_its_project_is_lost(double, cluster):
+    async with at_work(cluster, double.url) as desk:
+        first = await desk.submitted(desk.run())
+    async with at_work(cluster, double.url) as desk:
+        run = desk.run()
+        desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=None)
+        # The workspace does not have the archive any more, and the ConfigMap holds another one by now.
+        desk.submit(run, source=PlannedSource(bundle=PlannedBundle(sha256="0" * 64)))
+        found = await desk.until(run, lambda remote: not isinstance(remote.submission, Working))
+        assert (found.run_id, found.submission) == (first.run_id, None)
+    assert made(double) == ["uid-wine-1"]
+
+
+async def test_an_id_that_another_process_has_written_is_followed(double, cluster):
+    async with at_work(cluster, double.url) as desk:
+        first = await desk.submitted(desk.run())
+    async with at_work(cluster, double.url) as desk:
+        run = desk.run()
+        desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=None)
+        desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=first.run_id)
+        assert (await desk.until(run, lambda remote: remote.state is not None)).run_id == first.run_id
+
+
+async def test_the_end_of_a_run_does_not_wait_for_the_next_attempt_to_cancel_it(double, cluster, monkeypatch):
+    monkeypatch.setattr(pauses, "FIRST", 1000.0)
+    monkeypatch.setattr(pauses, "LAST", 1000.0)
+    async with at_work(cluster, double.url) as desk:
+        run = desk.run()
+        found = await desk.submitted(run)
+        double.faults.add("503", "/jobs/runs/cancel", times=None)
+        desk.delegate.cancel(desk.key(run), run, found.run_id, datetime.now(UTC))
+        await desk.until(run, lambda remote: remote.trouble)
+        double.release(int(found.run_id))
+        await desk.ended(run)
+        await desk.until(run, lambda remote: not remote.asking)
+
+
+async def test_a_project_that_is_lost_before_it_was_sent_is_refused(double, cluster):
+    async with at_work(cluster, double.url) as desk:
+        run = desk.run()
+        desk.submit(run, source=PlannedSource(bundle=PlannedBundle(sha256="0" * 64)))
+        found = await desk.until(run, lambda remote: not isinstance(remote.submission, Working))
+        assert isinstance(found.submission, Refused)
+    assert made(double) == []
+
+
 # --- what it left behind ----------------------------------------------------------------------------------------------
 
 
