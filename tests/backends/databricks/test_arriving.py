@@ -203,6 +203,18 @@ def test_the_mlflow_run_is_taken_up_and_ended_as_the_command_ended(remote, tmp_p
     assert record(begun["tracking_uri"], begun["run_id"]).status == "FAILED"
 
 
+@pytest.mark.parametrize("status", ["RUNNING", "KILLED"])
+def test_a_run_that_mlp_cannot_be_installed_for_has_ended_in_mlflow_too(remote, tmp_path, begun, status):
+    # A driver where nothing is installed yet, and that reaches no index.
+    bare = cluster(PIP_FIND_LINKS=str(tmp_path), PIP_NO_INDEX="1", TMPDIR=str(tmp_path))
+    if status != "RUNNING":  # somebody has said how it ended, who knows better
+        connect(begun["tracking_uri"]).update_run(begun["run_id"], status=status)
+    ended = remote.run(project(tmp_path / "p", "true"), compute=Compute(new_cluster=bare), **begun)
+    assert "pip could not install mlp on the cluster" in ended.error
+    found = record(begun["tracking_uri"], begun["run_id"])
+    assert found.status == {"RUNNING": "FAILED"}.get(status, status)
+
+
 def test_a_tracking_server_that_is_away_changes_nothing(remote, tmp_path):
     nowhere = {"tracking_uri": "http://127.0.0.1:9", "run_id": "a" * 32, "experiment_id": "7"}
     ended = remote.run(

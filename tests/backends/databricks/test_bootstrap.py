@@ -98,7 +98,7 @@ def test_it_knows_the_standard_library_alone_and_says_so_to_any_python():
     top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     named = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
     named |= {node.module for node in top if isinstance(node, ast.ImportFrom)}
-    assert named <= set(sys.stdlib_module_names)
+    assert {name.partition(".")[0] for name in named} <= set(sys.stdlib_module_names)
     assert "__file__" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
@@ -303,6 +303,25 @@ def test_the_drivers_own_token_is_lent_to_what_it_starts(monkeypatch):
             patch.setenv(name, "of-the-cluster")
             lent = bootstrap.surroundings()
         assert {key: lent.get(key) for key in bootstrap.WAYS if key in lent} == {name: "of-the-cluster"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "variables", "address", "authorization"),
+    [
+        ("databricks", {"DATABRICKS_HOST": "dbc.example/", "DATABRICKS_TOKEN": "t"}, "https://dbc.example", "Bearer t"),
+        ("http://a:5000/b/", {"MLFLOW_TRACKING_TOKEN": "t", "DATABRICKS_TOKEN": "d"}, "http://a:5000/b", "Bearer t"),
+        (
+            "https://a",
+            {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "p"},
+            "https://a",
+            "Basic YWRhOnA=",
+        ),
+        ("https://a", {"DATABRICKS_TOKEN": "d"}, "https://a", ""),
+    ],
+)
+def test_a_tracking_server_gets_the_credentials_that_are_its_own(uri, variables, address, authorization):
+    server = bootstrap.Server(uri, variables)
+    assert (server.address, server.authorization) == (address, authorization)
 
 
 def test_a_process_that_ends_without_a_word_is_told_by_its_status():

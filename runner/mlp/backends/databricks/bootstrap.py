@@ -10,6 +10,7 @@ line, since a driver tells nothing of an exit status.
 
 from __future__ import annotations
 
+import base64
 import codecs
 import contextlib
 import fcntl
@@ -25,6 +26,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import IO, Any, Iterator  # noqa: UP035 -- collections.abc has no generic ones before Python 3.9
 
@@ -35,6 +39,8 @@ GRACE = "10"
 """Seconds that a command has to end, once the run was told to; MLP_GRACE sets others."""
 MORE_GRACE = 5.0
 """Seconds that mlp has after that, to write how the run has ended."""
+RECORDING = 10.0
+"""Seconds for an answer of the tracking server, where mlp is not there to ask it."""
 FINISHING = 60.0
 """Seconds for writing the end of a run whose script ran here."""
 PATIENCE = 2.0
@@ -63,7 +69,8 @@ def main(arguments: list[str]) -> None:
         )
     given = read_arguments(arguments)
     assignment = json.loads(given["--assignment"])
-    with ending_by_signals(), fresh_directory(Path(assignment["directory"])) as directory:
+    directory = Path(assignment["directory"])
+    with ending_by_signals(), ending_the_record(assignment), fresh_directory(directory):
         told = directory / "assignment.json"
         told.write_text(given["--assignment"], encoding="utf-8")
         run(Runtime(Path(given["--runtime"]), directory), told, given["--project"])
@@ -309,6 +316,59 @@ def driver_credentials() -> dict[str, str]:
     if not host or not token:
         return {}
     return {"DATABRICKS_HOST": host if "://" in host else f"https://{host}", "DATABRICKS_TOKEN": token}
+
+
+@contextlib.contextmanager
+def ending_the_record(assignment: dict[str, Any]) -> Iterator[None]:
+    """Let no MLflow run go on for ever whose end mlp could not write, such as because it could not be installed."""
+    try:
+        yield
+    except BaseException as error:
+        # Whatever comes of it, the run has ended as it has.
+        with contextlib.suppress(Exception):
+            end_record(assignment, surroundings(), "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+
+
+def end_record(assignment: dict[str, Any], environment: dict[str, str], status: str) -> None:
+    """Write the end of an MLflow run that is said to go on."""
+    uri, run_id = assignment.get("tracking_uri"), assignment.get("run_id")
+    if uri and run_id:
+        server = Server(uri, environment)
+        found = server.ask(f"runs/get?run_id={urllib.parse.quote(run_id)}")
+        if found["run"]["info"].get("status") in {"RUNNING", "SCHEDULED"}:
+            server.ask("runs/update", {"run_id": run_id, "status": status, "end_time": int(time.time() * 1000)})
+
+
+class Server:
+    """A tracking server, asked without mlp.
+
+    Args:
+        uri: Its address; ``databricks`` for the workspace.
+        environment: The variables that say by what right it is asked.
+    """
+
+    def __init__(self, uri: str, environment: dict[str, str]) -> None:
+        self.address, bearer = uri.rstrip("/"), environment.get("MLFLOW_TRACKING_TOKEN")
+        if uri.startswith("databricks"):
+            host, bearer = environment["DATABRICKS_HOST"].rstrip("/"), environment.get("DATABRICKS_TOKEN")
+            self.address = host if "://" in host else f"https://{host}"
+        user, password = (environment.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
+        self.authorization = f"Bearer {bearer}" if bearer else ""
+        if user and password and not uri.startswith("databricks"):
+            self.authorization = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send one request: the submitter has seen to it that the address is one of HTTP."""
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.address}/api/2.0/mlflow/{path}", content)  # noqa: S310 -- see above
+        request.add_header("Content-Type", "application/json")
+        if self.authorization:
+            # Not to another host, to which an answer may lead.
+            request.add_unredirected_header("Authorization", self.authorization)
+        with urllib.request.urlopen(request, timeout=RECORDING) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+        return found
 
 
 class Finishing:
