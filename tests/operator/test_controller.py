@@ -542,3 +542,33 @@ async def test_a_deleted_run_is_cancelled_there_before_it_goes(operator):
     await operator.look()
     assert operator.databricks.asked[-1] == ("cancel", "501")
     assert "finalizers" not in operator.server.objects[RUN]["metadata"]
+
+
+async def test_an_id_that_another_operator_has_written_meanwhile_is_taken_up(operator):
+    on_databricks(operator)
+    await operator.look()
+    successor = operator.another()
+    # It has looked at the run before that was submitted.
+    successor.databricks.known["run-uid-1"] = Remote("run-uid-1")
+    await successor.look()
+    assert successor.databricks.remote(None, None, "run-uid-1").run_id == "501"
+
+
+@pytest.mark.parametrize(
+    ("deleted", "token", "kept"), [(1, True, True), (3600, True, False), (1, False, False)], ids=["soon", "long", "no"]
+)
+async def test_a_deleted_run_that_cannot_be_read_is_not_held_for_ever(operator, deleted, token, kept):
+    on_databricks(operator)
+    await operator.look()
+    body = deepcopy(operator.server.objects[RUN])
+    body["metadata"]["deletionTimestamp"] = (datetime.now(UTC) - timedelta(seconds=deleted)).strftime(
+        "%Y-%m-%dT%H:%M:%SZ"
+    )
+    body["spec"]["project"] = {"uri": ["of", "another", "schema"]}
+    if not token:
+        del body["status"]["databricks"]
+    operator.server.store(RUN, body)
+    again_after = await operator.look()
+    assert (names.DATABRICKS_FINALIZER in operator.server.objects[RUN]["metadata"].get("finalizers", [])) == kept
+    assert (again_after is not None) == kept
+    assert ("DatabricksRunAbandoned" in await operator.events()) == (token and not kept)

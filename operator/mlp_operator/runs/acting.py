@@ -30,6 +30,7 @@ from mlp_operator.runs.actions import (
     SuspendJob,
     WriteTracking,
 )
+from mlp_operator.runs.finalizers import Finalizers
 from mlp_operator.runs.observing import owned_by
 from mlp_operator.runs.recording import facts_of
 
@@ -87,6 +88,8 @@ class Actor:
         self._tracker = tracker
         self._delegate = delegate
         self._recorder = recorder
+        self._run_finalizers = Finalizers(cluster, RUNS, runs)
+        self._pod_finalizers = Finalizers(cluster, PODS, pods)
 
     async def act(self, key: Key, run: ProjectRun, action: Action) -> Hindrance:
         """Do one thing, and take what came of it into the caches, so that the next decision knows."""
@@ -157,42 +160,25 @@ class Actor:
         stored = self._runs.get(key)
         if stored is None or stored["metadata"]["uid"] != run.uid:
             return
-        metadata = stored["metadata"]
-        others = [each for each in metadata.get("finalizers") or () if each != names.DATABRICKS_FINALIZER]
-        wanted = [*others, names.DATABRICKS_FINALIZER] if isinstance(action, HoldRun) else others
-        # Of the very list that was read: others have finalizers, too.
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": wanted or None}}
-        if isinstance(action, LetRunGo) and action.abandoned is not None:
-            self._recorder.record(stored, Event("Warning", EventReason.DATABRICKS_RUN_ABANDONED, action.abandoned))
-        try:
-            after = await self._cluster.patch(RUNS, *key, patch)
-        except ApiError as error:
-            if not error.not_found:
-                raise
-            self._runs.discard(stored)
-            return
-        if "deletionTimestamp" in after["metadata"] and not wanted:
-            self._runs.discard(after)  # that was all that kept it
+        if isinstance(action, HoldRun):
+            await self._run_finalizers.put(stored, names.DATABRICKS_FINALIZER)
         else:
-            self._runs.put(after)
+            await self.let_go(stored, action.abandoned)
+
+    async def let_go(self, stored: Object, abandoned: str | None) -> None:
+        """Take our finalizer off a ProjectRun.
+
+        Args:
+            stored: The ProjectRun.
+            abandoned: What is left on Databricks, and what is to be done about it.
+        """
+        await self._run_finalizers.take_off(stored, names.DATABRICKS_FINALIZER)
+        if abandoned is not None:
+            self._recorder.record(stored, Event("Warning", EventReason.DATABRICKS_RUN_ABANDONED, abandoned))
 
     async def release(self, pod: Object) -> None:
         """Take our finalizer off a pod."""
-        metadata = pod["metadata"]
-        kept = [each for each in metadata.get("finalizers") or () if each != names.TRACKING_FINALIZER]
-        # Of the very list that was read: the Job controller takes its own finalizer off at the same time.
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept or None}}
-        try:
-            stored = await self._cluster.patch(PODS, metadata["namespace"], metadata["name"], patch)
-        except ApiError as error:
-            if not error.not_found:
-                raise
-            self._pods.discard(pod)
-            return
-        if "deletionTimestamp" in stored["metadata"] and not kept:
-            self._pods.discard(stored)  # that was all that kept it
-        else:
-            self._pods.put(stored)
+        await self._pod_finalizers.take_off(pod, names.TRACKING_FINALIZER)
 
     async def _create(self, key: Key, run: ProjectRun, body: Object) -> Hindrance:
         try:

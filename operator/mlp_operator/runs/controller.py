@@ -17,11 +17,13 @@ from mlp.resources import ConditionType, Phase, ProjectRun, ProjectRunStatus, na
 from mlp_operator.machinery.cluster import ApiError
 from mlp_operator.runs import status as status_of
 from mlp_operator.runs.acting import RUNS, Actor
+from mlp_operator.runs.actions import LetRunGo
 from mlp_operator.runs.decide import decide
 from mlp_operator.runs.following import unrecorded
 from mlp_operator.runs.observing import Observer
 from mlp_operator.runs.pods import held, left
 from mlp_operator.runs.recording import told_by
+from mlp_operator.runs.remote_ending import of_unreadable
 from mlp_operator.runs.situation import Situation
 from mlp_operator.runs.transitions import events_between
 
@@ -128,6 +130,7 @@ class RunController:
                 if "deletionTimestamp" in body["metadata"]:
                     # It cannot be followed to its end. What MLflow has to be told, its pods say themselves.
                     await self._leave_earlier_runs(key, None)
+                    return await self._let_unreadable_go(body)
                 await self._refuse(key, body, error)
                 return None
             observed = await self._observer.observe(key, run, hindrance)
@@ -205,9 +208,18 @@ class RunController:
         for event in events_between(before, after):
             self._recorder.record(stored, event)
 
+    async def _let_unreadable_go(self, body: Object) -> float | None:
+        if body["spec"].get("managedBy") not in (None, names.MANAGED_BY):
+            return None
+        decision = of_unreadable(body, datetime.now(UTC), self._rules)
+        for action in decision.actions:
+            if isinstance(action, LetRunGo):
+                await self._actor.let_go(body, action.abandoned)
+        return decision.again_after
+
     async def _refuse(self, key: Key, body: Object, error: UsageError) -> None:
         """A stored object that our models refuse: written past the schema, or under an older one."""
-        if body["spec"].get("managedBy") not in (None, names.MANAGED_BY) or "deletionTimestamp" in body["metadata"]:
+        if body["spec"].get("managedBy") not in (None, names.MANAGED_BY):
             return
         try:
             stored = ProjectRunStatus.model_validate(body.get("status") or {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from mlp.backends.databricks.states import Life
 from mlp.resources import ConditionType, Phase, Reason, names
@@ -17,12 +18,12 @@ from mlp_operator.runs.remote_telling import ASK_AGAIN, may_be_there, to_be_canc
 from mlp_operator.runs.reporting import server, sooner
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mlp.resources import ProjectRun
     from mlp_operator.runs.actions import Remote
 
-__all__ = ["after_the_end_of_remote", "during_deletion_of_remote"]
+__all__ = ["after_the_end_of_remote", "during_deletion_of_remote", "of_unreadable"]
+
+Object = dict[str, Any]
 
 
 def after_the_end_of_remote(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) -> Decision:
@@ -63,6 +64,26 @@ def during_deletion_of_remote(run: ProjectRun, observed: Observed, now: datetime
     if following.over or record_late <= 0:
         return Decision(actions=(LetRunGo(),))
     return sooner(sooner(Decision(again_after=record_late), following.hold), following.again)
+
+
+def of_unreadable(body: Object, now: datetime, rules: Rules) -> Decision:
+    """A run that is being deleted, and that our models refuse: written under another schema, or past it.
+
+    Another version of the operator may understand it, and is waited for. It is not kept for ever.
+    """
+    metadata, told = body["metadata"], (body.get("status") or {}).get("databricks") or {}
+    if names.DATABRICKS_FINALIZER not in (metadata.get("finalizers") or ()):
+        return Decision()
+    if not told.get("token"):
+        return Decision(actions=(LetRunGo(),))
+    late = until(datetime.fromisoformat(metadata["deletionTimestamp"]), rules.remote_limit, now)
+    if late > 0:
+        return Decision(again_after=late)
+    text = (
+        f"Run {told.get('runId', 'with the token')} ({told['token']}) may still be there: this operator does not "
+        "understand the ProjectRun, and could not cancel it. Look for it in the workspace, and cancel it there."
+    )
+    return Decision(actions=(LetRunGo(text),))
 
 
 def _not_yet_gone(run: ProjectRun, observed: Observed, now: datetime) -> Decision | None:

@@ -258,7 +258,8 @@ def test_messages_are_one_line_of_plain_text():
 
 def test_a_page_is_one_of_the_web():
     assert state_of({"run_page_url": "https://w/#job/1/run/2"}).page_url == "https://w/#job/1/run/2"
-    assert state_of({"run_page_url": "javascript:alert(1)"}).page_url is None
+    for other in ("javascript:alert(1)", "https://w/\x1b[31m", "https://w/ä", f"https://w/{'x' * 2048}", 1):
+        assert state_of({"run_page_url": other}).page_url is None
 
 
 def test_a_task_that_only_took_a_token_is_known_by_its_file():

@@ -155,6 +155,7 @@ _LASTING: Final = frozenset(
     }
 )
 _LONGEST_MESSAGE: Final = 2000
+_LONGEST_PAGE: Final = 2048
 
 
 def state_of(run: Mapping[str, Any]) -> RunState:
@@ -296,7 +297,10 @@ def _number(given: object) -> int | None:
 
 
 def _page(given: object) -> str | None:
-    return given if isinstance(given, str) and given.startswith(("https://", "http://")) else None
+    """A page of the web, in a form that a status has room for and a terminal may be shown."""
+    if not isinstance(given, str) or len(given) > _LONGEST_PAGE or not (given.isascii() and given.isprintable()):
+        return None
+    return given if given.startswith(("https://", "http://")) else None
 
 
 def _cleaned(given: object) -> str:
