@@ -20,6 +20,7 @@ VALUES = {
     "all below a prefix": {"table": "s3://wine/tables/"},
     "a page with an odd name": {"table": "https://data.example.org/a%20b.csv?version=2"},
     "a file of a workspace": {"table": "dbfs:/tables/table.csv"},
+    "a file URI": {"table": "file:///etc/hostname"},
     "a path of the machine": {"table": "/etc/hostname"},
     "a place to write to": {"out": "results/new"},
     "a place elsewhere": {"out": "s3://wine/out"},

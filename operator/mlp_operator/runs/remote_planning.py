@@ -7,14 +7,14 @@ the driver, by the same code, where paths and downloads are real. What a run the
 from __future__ import annotations
 
 import posixpath
-import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, cast
 
-from mlp.data import destination, directory_name, is_remote
-from mlp.errors import DataInvalid, ParameterInvalid, UsageError
+from mlp.backends.databricks.places import DATA_DIRECTORY, PROJECT_DIRECTORY, download_path, path_there
+from mlp.data import directory_name, is_remote
+from mlp.errors import UsageError
 from mlp.project import Project
 from mlp.resources.plan import Plan, PlannedDownload, PlannedProject
 from mlp_operator.runs.handing_over import directory_of, task_of
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from mlp_operator.runs.recording import TrackingServer
 
 __all__ = ["DriverPlaces", "plan_remote_run", "refuse_for_databricks"]
-
-_HOMES: Final = re.compile(r"~|/home/|/Users/|[A-Za-z]:[\\/]")
-"""How paths of people's machines begin."""
 
 _NO_SECRETS: Final = (
     "spec.parameters: the value of {name} is in a Secret, and would have to leave the cluster. Put it into a secret "
@@ -64,22 +61,11 @@ class DriverPlaces:
         """
         del default
         if is_remote(value):
-            into = PurePosixPath(self.directory, "data", directory_name(parameter))
-            try:
-                path = str(destination(value, cast("Path", into)))
-            except DataInvalid as error:
-                raise ParameterInvalid(
-                    f"Parameter {parameter} is of type path, and cannot be downloaded: {error}"
-                ) from None
+            into = PurePosixPath(self.directory, DATA_DIRECTORY, directory_name(parameter))
+            path = download_path(parameter, value, cast("Path", into))
             self.downloads.append(PlannedDownload(parameter=parameter, uri=value, path=path))
             return path
-        if _HOMES.match(value):
-            raise ParameterInvalid(
-                f"Parameter {parameter} is of type path and got {value}, which is a path of somebody's machine. A run "
-                "on Databricks has the project (relative paths are relative to it), /Volumes and /Workspace; name a "
-                "file there, or a URI (s3://…, https://…)."
-            )
-        return self._below(value)
+        return self._below(path_there(parameter, value))
 
     def uri(self, parameter: str, value: str, *, default: bool) -> str:
         """A URI without a scheme is a path of the driver; what it names need not be there yet."""
@@ -87,7 +73,7 @@ class DriverPlaces:
         return self._below(value)
 
     def _below(self, value: str) -> str:
-        return posixpath.normpath(posixpath.join(self.directory, "project", self.subdirectory, value))
+        return posixpath.normpath(posixpath.join(self.directory, PROJECT_DIRECTORY, self.subdirectory, value))
 
 
 def refuse_for_databricks(run: ProjectRun) -> None:

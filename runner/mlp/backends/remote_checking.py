@@ -6,20 +6,20 @@ hears the answers at once. No workspace is asked: what a cluster may be, it know
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mlp.backends.databricks.compute import compute_of
 from mlp.backends.databricks.git_projects import git_provider, python_call, spark_python_call
-from mlp.data import destination, is_remote
-from mlp.errors import DataInvalid, MlpError, ParameterInvalid, UsageError
+from mlp.backends.databricks.places import check_here, check_remote, not_sent, path_there
+from mlp.data import is_remote
+from mlp.errors import MlpError, UsageError
 from mlp.project import Problem, Project
 from mlp.source import DirectoryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlp.backends.checking import Call
     from mlp.resources import DatabricksBackend
@@ -29,15 +29,6 @@ __all__ = ["NO_DOCKER", "check_backend", "check_remote_call"]
 
 NO_DOCKER: Final = "Running docker-based projects on Databricks is not yet supported."
 """MLflow's words."""
-
-_HOMES: Final = re.compile(r"~|/home/|/Users/|[A-Za-z]:[\\/]")
-"""How paths of people's machines begin."""
-_OF_DATABRICKS: Final = ("/Volumes/", "/Workspace/", "/dbfs/", "/databricks/")
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_INSTEAD: Final = (
-    "A run on Databricks has the project (relative paths are relative to it), /Volumes and /Workspace; name a file "
-    "there, or a URI (s3://…, https://…)."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +44,19 @@ class _Driver:
     def path(self, parameter: str, value: str, *, default: bool) -> str:
         del default
         if is_remote(value):
-            try:
-                destination(value, self.project or Path())
-            except DataInvalid as error:
-                raise ParameterInvalid(f"Parameter {parameter}: {error}") from None
+            check_remote(parameter, value)
             return value
-        local = value.removeprefix("file://")
-        if _HOMES.match(local) or self._is_here_alone(local):
-            raise ParameterInvalid(
-                f"Parameter {parameter} is of type path and got {value}, which is a path of somebody's machine. "
-                f"{_INSTEAD}"
-            )
-        if self.project is not None and not local.startswith("/") and not _URI.match(value):
-            self._check_inside(parameter, value, self.project)
+        path = path_there(parameter, value)
+        # Without a project at hand nothing is said about this machine, which may be a CI's.
+        if self.project is not None:
+            check_here(parameter, value, path)
+            if not (self.project / path).exists() and not path.startswith("/"):
+                raise not_sent(parameter, value)
         return value
 
     def uri(self, parameter: str, value: str, *, default: bool) -> str:
         del parameter, default
         return value
-
-    def _is_here_alone(self, path: str) -> bool:
-        # Without a project at hand nothing is said about this machine, which may be a CI's.
-        return (
-            self.project is not None
-            and path.startswith("/")
-            and not path.startswith(_OF_DATABRICKS)
-            and Path(path).exists()
-        )
-
-    @staticmethod
-    def _check_inside(parameter: str, value: str, project: Path) -> None:
-        if not (project / value).exists():
-            raise ParameterInvalid(
-                f"Parameter {parameter} is of type path and got {value}, which is not among what is sent. {_INSTEAD}"
-            )
 
 
 def check_backend(spec: ProjectRunSpec) -> Iterator[tuple[tuple[str, ...], str]]:

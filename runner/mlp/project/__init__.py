@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from mlp.project.entry_point import EntryPoint, is_script
     from mlp.project.environment import Environment
     from mlp.project.files import MappingFiles, Places, ProjectFiles, is_project_file
-    from mlp.project.parameters import TYPES, Parameter, ResolvedParameter, expected_uri, no_such_path
+    from mlp.project.parameters import (
+        TYPES,
+        Parameter,
+        ResolvedParameter,
+        expected_uri,
+        no_such_path,
+        without_file_scheme,
+    )
     from mlp.project.problems import Problem
     from mlp.project.project import Invocation, Project
 
@@ -34,6 +41,7 @@ __all__ = [
     "is_project_file",
     "is_script",
     "no_such_path",
+    "without_file_scheme",
 ]
 
 __getattr__ = lazily(
@@ -42,7 +50,14 @@ __getattr__ = lazily(
         "entry_point": ("EntryPoint", "is_script"),
         "environment": ("Environment",),
         "files": ("MappingFiles", "Places", "ProjectFiles", "is_project_file"),
-        "parameters": ("TYPES", "Parameter", "ResolvedParameter", "expected_uri", "no_such_path"),
+        "parameters": (
+            "TYPES",
+            "Parameter",
+            "ResolvedParameter",
+            "expected_uri",
+            "no_such_path",
+            "without_file_scheme",
+        ),
         "problems": ("Problem",),
         "project": ("Invocation", "Project"),
     },

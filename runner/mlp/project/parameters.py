@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from mlp.errors import ParameterInvalid, ParameterMissing
 from mlp.project.suggestion import did_you_mean, nearest, shortened
@@ -30,6 +31,7 @@ __all__ = [
     "misspelt",
     "no_such_path",
     "read_parameter",
+    "without_file_scheme",
 ]
 
 TYPES: Final = ("string", "float", "int", "bool", "path", "uri")
@@ -183,6 +185,23 @@ def missing(names: Iterable[str], *, extra: Collection[str]) -> ParameterMissing
     guesses = [(given, guess) for given in extra if (guess := nearest(given, names)) is not None]
     advice = "".join(f" {given!r} was given: did you mean {guess!r}?" for given, guess in guesses)
     return ParameterMissing(f"No value given for missing parameters: {listed}{'.' if advice else ''}{advice}")
+
+
+def without_file_scheme(parameter: str, value: str) -> str:
+    """The path of this machine that a value of a path parameter names, relative if it is; anything else as it stands.
+
+    Raises:
+        ParameterInvalid: It is a file URI that names another machine.
+    """
+    if not value.lower().startswith("file:/"):
+        return value
+    parts = urlsplit(value)
+    if parts.netloc not in {"", "localhost"}:
+        raise ParameterInvalid(
+            f"Parameter {parameter} is of type path and got {value}, which lies elsewhere: a file URI names this "
+            f"machine. Write file://{parts.path or '/PATH'}."
+        )
+    return unquote(parts.path)
 
 
 def no_such_path(parameter: str, value: str) -> ParameterInvalid:

@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.backends.databricks.places import DATA_DIRECTORY, PROJECT_DIRECTORY
 from mlp.backends.databricks.remote_record import RemoteRecord, tracking_uri
 from mlp.backends.databricks.task import Assignment
 from mlp.errors import EntryPointNotFound, MlpError, SourceNotFound, UsageError
@@ -104,7 +105,7 @@ class _Arrival:
     def _unpacked(self) -> Path:
         from mlp.source.bundle import unpack  # noqa: PLC0415
 
-        into = self._directory / "project"
+        into = self._directory / PROJECT_DIRECTORY
         if not into.is_dir():
             with self._archive.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -144,7 +145,7 @@ class _Arrival:
     def _script(self, project: Project, directory: Path) -> dict[str, Any]:
         file, arguments = self._call(project, directory)
         path = directory / file
-        if not path.is_file() or not path.resolve().is_relative_to((self._directory / "project").resolve()):
+        if not path.is_file() or not path.resolve().is_relative_to((self._directory / PROJECT_DIRECTORY).resolve()):
             raise EntryPointNotFound(f"The project has no file {file}, which its databricks_spark_job runs.")
         record = RemoteRecord(self._assignment)
         return {
@@ -185,7 +186,7 @@ def _request(assignment: Assignment) -> Request:
     from mlp.backends.local import Request  # noqa: PLC0415 -- not needed for scripts
 
     return Request(
-        uri=str(Path(assignment.directory) / "project"),
+        uri=str(Path(assignment.directory) / PROJECT_DIRECTORY),
         subdirectory=assignment.subdirectory,
         entry_point=assignment.entry_point,
         parameters=assignment.parameters,
@@ -208,7 +209,7 @@ def _execution(assignment: Assignment) -> Callable[[Request], Execution]:
 
         def _downloads(self) -> Downloads:
             # Whoever planned the run knows its paths beforehand: the command is the one that was planned.
-            return Downloads(None, self._cleaning, directory=Path(assignment.directory) / "data")
+            return Downloads(None, self._cleaning, directory=Path(assignment.directory) / DATA_DIRECTORY)
 
         def prepare(self) -> Command:
             command = super().prepare()

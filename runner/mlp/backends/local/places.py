@@ -11,10 +11,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from mlp.errors import ParameterInvalid
-from mlp.project import no_such_path
+from mlp.project import no_such_path, without_file_scheme
 
 if TYPE_CHECKING:
     from mlp.backends.local.downloads import Downloads
@@ -45,7 +44,7 @@ class LocalPlaces:
             ParameterInvalid: There is none.
             DataInvalid: It lies elsewhere, where nothing can be downloaded from.
         """
-        local = _without_file_scheme(parameter, value)
+        local = without_file_scheme(parameter, value)
         if (downloaded := self.downloads.plan(parameter, local)) is not None:
             return str(downloaded)
         found = self._find(parameter, local, default=default)
@@ -71,19 +70,6 @@ class LocalPlaces:
                 "Give the parameter to choose.", value, parameter, *existing
             )  # fmt: skip
         return existing[0] if existing else None
-
-
-def _without_file_scheme(parameter: str, value: str) -> str:
-    """The local path that a value names, still relative if it was; anything else as it stands."""
-    if not value.lower().startswith("file:/"):
-        return value
-    parts = urlsplit(value)
-    if parts.netloc not in {"", "localhost"}:
-        raise ParameterInvalid(
-            f"Parameter {parameter} is of type path and got {value}, which lies elsewhere: a file URI names this "
-            f"machine. Write file://{parts.path or '/PATH'}."
-        )
-    return unquote(parts.path)
 
 
 def _absolute(base: Path, value: str) -> Path:
