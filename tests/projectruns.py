@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 from mlp.resources import Condition, ProjectRunStatus
 from mlp.resources.crd import CRD_NAME
 from tests.cli.program import MLP, environment, mlp
+from tests.cluster.cluster import ClusterError
 from tests.resources.manifests import project_run
 
 if TYPE_CHECKING:
@@ -68,11 +70,28 @@ class Runs:
         self.kubectl("patch", "projectrun", name, "--subresource=status", "--type=merge", "-p", patch)
 
 
+def make_known(cluster: Cluster) -> None:
+    """Have an API server know ProjectRuns, and wait until it does.
+
+    Not by `kubectl wait`, which takes the moment before the first condition is there for an error.
+    """
+    cluster.kubectl("apply", "-f", str(CRDS))
+    end = time.monotonic() + 120
+    while True:
+        try:
+            cluster.kubectl("get", CRD_NAME)
+        except ClusterError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
 @pytest.fixture(scope="session")
 def knows_projectruns(api_server: Cluster) -> Cluster:
     """The API server with the CRD."""
-    api_server.kubectl("apply", "-f", str(CRDS))
-    api_server.kubectl("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=60s")
+    make_known(api_server)
     return api_server
 
 

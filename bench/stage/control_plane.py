@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bench.stage.repository import Repository
 from tests.cluster import binaries
 from tests.cluster.cluster import plan, start
+from tests.projectruns import make_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,6 @@ __all__ = ["CONTROLLER_RATE", "ControlPlane"]
 CONTROLLER_RATE: Final = 1000
 """Requests a second that each controller of kube-controller-manager may make. Its own limit, 20, would be all that is
 measured: one Job costs its controller about ten."""
-
-_CRDS: Final = Path(__file__).parents[2] / "crds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,7 @@ class ControlPlane:
                 base.rmdir()  # where it has begun, the cluster's keeper removes it
             raise
         try:
-            cluster.kubectl("apply", "-f", str(_CRDS))
-            cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(_CRDS))
-            # For a moment more the API server answers 429, which kubectl waits for.
-            cluster.kubectl("get", "projectruns")
+            make_known(cluster)
             directory = base / "bench"
             repository = Repository.create(directory / "repository")
             yield cls(cluster.kubeconfig, directory, repository, binaries.version())

@@ -10,7 +10,6 @@ import base64
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import requests
@@ -18,14 +17,16 @@ import requests
 from mlp.resources import names
 from mlp.source.bundle import pack
 from tests.cluster.lifeline import die_with_parent
+from tests.projectruns import make_known
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster import Cluster
 
 __all__ = ["NAMESPACE", "OperatorProcess", "Space"]
 
 NAMESPACE: Final = "default"
-CRDS: Final = Path(__file__).parents[2] / "crds"
 PROJECT: Final = "name: remote\nentry_points:\n  main:\n    command: 'true'\n"
 CLUSTER: Final = {"spark_version": "16.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 1}
 
@@ -98,9 +99,7 @@ class Space:
         from kubernetes.client import Configuration  # noqa: PLC0415 -- takes a second that others need not wait
         from kubernetes.config import load_kube_config  # noqa: PLC0415 -- likewise
 
-        cluster.kubectl("apply", "-f", str(CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
-        cluster.kubectl("get", "projectruns")  # for a moment more the API server answers 429, which kubectl waits for
+        make_known(cluster)
         configuration = Configuration()
         load_kube_config(config_file=str(cluster.kubeconfig), client_configuration=configuration)
         self._host = host
