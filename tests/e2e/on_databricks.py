@@ -73,8 +73,7 @@ class Site:
 def prepare(cluster: OwnCluster, directory: Path) -> Site:
     """Make ready what workspaces need. Wheels are of what is installed beside the tests."""
     wheels = directory / "wheels"
-    needed = {each for name in ("mlp-operator", "mlflow-skinny") for each in needed_by(name)}
-    for name in sorted(needed - {"mlp-operator"}):
+    for name in sorted({*needed_by("mlp-operator")} - {"mlp-operator"}):
         repacked(wheels, name)
     reached_at = {port: f"127.0.0.1:{cluster.forward(IP, port)}" for port in (PORT, OTHER_PORT)}
     return Site(cluster, directory / "driver", plain_python(), wheels, reached_at)

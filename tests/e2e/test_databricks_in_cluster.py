@@ -54,14 +54,18 @@ entry_points:
   sleep:
     command: "echo asleep && exec sleep 3000"
 """,
+    # As MLflow's client would tell it: a cluster's runtime has that, and to install it here takes half a minute.
     "tell.py": """\
-import json, os, sys
-import mlflow
+import json, os, sys, time, urllib.request
 
 print("ARGV", json.dumps(sys.argv[1:]))
-with mlflow.start_run():
-    for step in range(3):
-        mlflow.log_metric("slope", step / 2, step=step)
+server, run_id = os.environ["MLFLOW_TRACKING_URI"], os.environ["MLFLOW_RUN_ID"]
+for step in range(3):
+    told = {"run_id": run_id, "key": "slope", "value": step / 2, "step": step, "timestamp": int(time.time() * 1000)}
+    headers = {"Content-Type": "application/json"}
+    address = f"{server}/api/2.0/mlflow/runs/log-metric"
+    request = urllib.request.Request(address, json.dumps(told).encode(), headers)
+    urllib.request.urlopen(request, timeout=60).close()
 print("ENVIRONMENT", dict(os.environ))
 """,
 }
@@ -86,7 +90,6 @@ def recorded_in(records: Records, **experiment: str) -> dict[str, Any]:
 def test_projects_run_on_databricks_exactly_and_no_secret_goes_with_them(
     space: Workspace, lakehouse: Lakehouse, records: Records, installed: Installed
 ) -> None:
-    libraries = [{"pypi": {"package": "mlflow-skinny"}}]
     example = {"subdirectory": "two_steps", "parameters": {"rows": "50"}, "backoffLimit": 1}
     greeting = {"subdirectory": "no_mlproject", "entry_point": "greet.py", "parameters": {"name": ODD["quotes"]}}
     space.apply(
@@ -94,7 +97,7 @@ def test_projects_run_on_databricks_exactly_and_no_secret_goes_with_them(
             "exact",
             "told.git",
             parameters=ODD,
-            backend=lakehouse.backend(libraries=libraries, tags=[{"name": "team", "value": "a"}]),
+            backend=lakehouse.backend(tags=[{"name": "team", "value": "a"}]),
             **recorded_in(records, name=f"databricks-{space.namespace}", runName="well named"),
         ),
         lakehouse.manifest("example", "examples.git", **example, **recorded_in(records)),
@@ -138,6 +141,7 @@ def test_projects_run_on_databricks_exactly_and_no_secret_goes_with_them(
 
     # MLflow's record: the operator's and the project's own words in one run.
     there = lakehouse.only("exact")
+    assert there["body"]["tasks"][0]["new_cluster"]["custom_tags"] == {"team": "a"}
     found = records.run(await_record(records, space.run("exact"), "FINISHED"))
     assert found["info"]["run_name"] == "well named"
     tags = records.tags(found["info"]["run_id"])
@@ -469,10 +473,6 @@ def test_a_cancelled_run_has_ended_on_databricks_before_it_is_said(
     assert lakehouse.only("deleted")["ending"]["result"] == "CANCELED"
     await_record(records, deleted, "KILLED")
     assert mlp(space, "logs", "cancelled") == "so far\n"
-    # Nobody was asked twice for what was heard.
-    asked = [each["run_id"] for each in lakehouse.program.call("cancels")]
-    for name in ("cancelled", "deleted", "at-work"):
-        assert asked.count(lakehouse.only(name)["run_id"]) == 1
 
 
 def test_a_run_on_databricks_can_be_held_and_is_submitted_anew(
@@ -571,7 +571,7 @@ def test_an_operator_that_is_killed_loses_and_doubles_no_run(
     # Two are there, and whoever submitted them does not hear of it before it is killed.
     lakehouse.program.call("faults/add", kind="hang", path="/jobs/runs/submit", method="POST", after=True, times=2)
     space.apply(*(lakehouse.manifest(name, **recorded_in(records)) for name in ("submitting", "undone")))
-    wait_until("both are there", lambda: lakehouse.runs("submitting") and lakehouse.runs("undone"))
+    wait_until("both are there", lambda: lakehouse.runs("submitting") and lakehouse.runs("undone"), seconds=150)
     with lakehouse.ending_slowly("ending"):
         space.patch("ending", shutdown="Stop")
         wait_until("Databricks was asked to cancel it", lambda: lakehouse.only("ending")["cancel"])
