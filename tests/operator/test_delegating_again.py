@@ -251,3 +251,12 @@ def test_no_run_is_said_to_be_cancelled_of_which_nobody_knows_that():
     world.settle(after=1800)
     assert world.reason == "StatusCheckTimeout"
     assert "DatabricksRunCancelled" not in world.events
+
+
+def test_a_run_is_held_again_that_somebody_has_written_without_our_finalizer():
+    world = running()
+    world.body["metadata"]["finalizers"].clear()
+    world.settle()
+    assert world.held
+    world.ends(Ending.SUCCEEDED)
+    assert not world.held

@@ -115,3 +115,18 @@ def test_nothing_secret_is_shown():
     shown = repr([way_in(entrance(host=HOST), secret(token="hidden"))])
     shown += repr([way_in(entrance(host=HOST), secret(clientId="id", clientSecret="hidden"))])
     assert "hidden" not in shown
+
+
+@pytest.mark.parametrize(
+    "audience",
+    ["https://kubernetes.default.svc", "https://Kubernetes.default.svc.cluster.local:443", "kubernetes.default"],
+)
+def test_no_token_is_made_that_the_cluster_itself_would_believe(audience):
+    asked = entrance(host=HOST, method="WorkloadIdentity", secret=None, audience=audience)
+    with pytest.raises(WorkspaceDenied, match="the cluster itself believes"):
+        way_in(asked, None)
+
+
+def test_an_audience_that_only_begins_like_the_clusters_is_taken():
+    asked = entrance(host=HOST, method="WorkloadIdentity", secret=None, audience="kubernetes.default-databricks")
+    assert way_in(asked, None).audience == "kubernetes.default-databricks"

@@ -205,6 +205,8 @@ class Delegate:
                 del submission.tasks[name]
             if not done.cancelled() and (error := done.exception()) is not None:
                 logger.error("%s/%s: %s failed unexpectedly", *submission.key, name, exc_info=error)
+                if name == _SUBMISSION and isinstance(submission.remote.submission, Working):
+                    self._not_submitted(submission, RuntimeError(name), "handed over")
             if not submission.forgotten and name != _SUBMISSION:
                 self._change(submission, asking=not {_CANCELLATION, _OUTPUT}.isdisjoint(submission.tasks))
             elif submission in self._left and not submission.tasks:

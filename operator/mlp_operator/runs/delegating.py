@@ -62,6 +62,8 @@ def delegated(run: ProjectRun, observed: Observed, now: datetime, rules: Rules) 
     stored = run.status.databricks
     if stored is None or stored.token is None:
         return _unsubmitted(run, observed, now, rules)
+    if names.DATABRICKS_FINALIZER not in run.metadata.finalizers:
+        return Decision(actions=(HoldRun(),))  # somebody has written the object without it
     if stored.run_id is None and (observed.remote is None or observed.remote.run_id is None):
         return _handed_over(run, stored, observed, now, rules)
     return on_databricks(run, stored, observed, now, rules)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ _HOST: Final = ("host", "DATABRICKS_HOST")
 _TOKEN: Final = ("token", "DATABRICKS_TOKEN")
 _CLIENT_ID: Final = ("clientId", "DATABRICKS_CLIENT_ID")
 _CLIENT_SECRET: Final = ("clientSecret", "DATABRICKS_CLIENT_SECRET")
+_OF_THE_CLUSTER: Final = re.compile(r"(https?://)?kubernetes\.default(?![^./:])", re.IGNORECASE)
+"""Audiences that API servers have unless they are told otherwise."""
 
 Method = Literal["Token", "OAuthM2M", "WorkloadIdentity"]
 
@@ -115,8 +118,18 @@ def way_in(entrance: Entrance, secret: Mapping[str, Any] | None, *, plain_http: 
                 method,
                 client_id=entrance.client_id or given.get(_CLIENT_ID),
                 service_account=entrance.service_account or "default",
-                audience=entrance.audience or f"{host}/oidc/v1/token",
+                audience=_audience(entrance, host),
             )
+
+
+def _audience(entrance: Entrance, host: str) -> str:
+    audience = entrance.audience or f"{host}/oidc/v1/token"
+    if _OF_THE_CLUSTER.match(audience):
+        raise WorkspaceDenied(
+            f"{_FIELD}.audience is {audience}, whom the cluster itself believes: a token for it is sent to nobody "
+            "else. Name the audience of Databricks' federation policy in a new ProjectRun."
+        )
+    return audience
 
 
 class _Given:
