@@ -15,7 +15,7 @@ from mlp.backends.databricks.polling import Poller
 from mlp.backends.databricks.states import Life
 from mlp.backends.databricks.submitted import DatabricksRun
 from mlp.backends.databricks.workspace import connect
-from mlp.errors import RunCancelled, RunError, RunFailed, WaitTimedOut
+from mlp.errors import RunCancelled, RunError, RunFailed, UsageError, WaitTimedOut
 from tests.databricks_server import EXISTING_CLUSTER
 
 PATIENCE = 120.0
@@ -95,6 +95,17 @@ def test_a_run_that_succeeds_is_finished_and_recorded_as_that(begin):
     assert record.ends == [("FINISHED", None)]
     assert record.tags == {}
     assert run.url.startswith("http://127.0.0.1:")
+
+
+def test_a_copy_of_the_process_does_not_wait_in_vain(begin, monkeypatch):
+    ended, goes_on = begin(), begin({"hold": True})
+    assert ended.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.getpid", lambda: -1)
+        assert ended.wait()
+        with pytest.raises(UsageError, match=f"Run {goes_on.databricks_run_id} .* wait for it there"):
+            goes_on.wait()
+    goes_on.cancel()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -17,7 +18,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from mlp.backends.databricks.outcome import Outcome, mlflow_status, outcome_of
 from mlp.backends.databricks.output import Output, output_of
 from mlp.backends.databricks.states import Life, state_of
-from mlp.errors import MlpError, WaitTimedOut, WorkspaceError, WorkspaceNotFound, WorkspaceRefused, WorkspaceUnavailable
+from mlp.errors import (
+    MlpError,
+    UsageError,
+    WaitTimedOut,
+    WorkspaceError,
+    WorkspaceNotFound,
+    WorkspaceRefused,
+    WorkspaceUnavailable,
+)
 from mlp.tracking import names
 
 if TYPE_CHECKING:
@@ -80,6 +89,7 @@ class DatabricksRun:
         self._run_id = run_id
         self._record = record
         self._patience = status_check_timeout
+        self._process = os.getpid()
         self._changed = threading.Condition()
         self._following = False
         self._state: RunState | None = None
@@ -120,7 +130,17 @@ class DatabricksRun:
         return state
 
     def follow(self) -> None:
-        """Have it looked at from now on, so that its end is recorded whether or not anybody waits."""
+        """Have it looked at from now on, so that its end is recorded whether or not anybody waits.
+
+        Raises:
+            UsageError: This process is a copy (a fork) of the one that it belongs to.
+        """
+        if self._outcome is None and os.getpid() != self._process:
+            # Whoever looks at it is a thread there, and would be waited for in vain.
+            raise UsageError(
+                f"Run {self.databricks_run_id} on Databricks belongs to process {self._process}, of which this one is "
+                "a copy: wait for it there, or submit it here."
+            )
         with self._changed:
             if self._following or self._settling:
                 return
