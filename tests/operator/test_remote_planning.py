@@ -145,4 +145,10 @@ def test_a_task_has_what_the_backend_says():
     assert found.timeout_seconds == 600
     assert found.upload_to == "/Volumes/main/wine/mlp"
     assert found.compute.libraries == ({"pypi": {"package": "polars"}},)
-    assert (found.assignment.run_id, found.assignment.experiment_id) == ("run-7", "7")
+    assert (found.assignment.run_id, found.assignment.known_as, found.assignment.experiment_id) == ("run-7", None, "7")
+
+
+def test_a_run_that_is_recorded_nowhere_is_known_by_its_uid():
+    run = run_on_databricks()
+    found = task(run, tracking_uri="https://mlflow.example.org").assignment
+    assert (found.run_id, found.known_as) == (None, run.uid)

@@ -227,10 +227,13 @@ def test_whoever_is_interrupted_again_while_it_is_undone_is_told_as_well(monkeyp
 
 
 def test_without_a_tracking_server_a_run_has_an_id_of_its_own(tmp_path):
-    ended = run(project(tmp_path / "p"), parameters={"given": "x"})
+    script = "import os\nprint(os.environ['MLP_RUN_ID'], 'MLFLOW_RUN_ID' in os.environ)\n"
+
+    ended = run(project(tmp_path / "p", script=script))
 
     assert len(ended.run_id) == 32
-    assert list(ended.logs())[-1] == '["x"]'
+    # It is known by the same ID there, and as none of MLflow's.
+    assert list(ended.logs()) == [f"{ended.run_id} False"]
     assert not (tmp_path / "p" / "mlflow.db").exists()
 
 

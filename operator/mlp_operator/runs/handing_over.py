@@ -66,6 +66,7 @@ def task_of(
             manager=_MANAGERS.get(run.spec.environment.manager),
             tracking_uri=tracking_uri,
             run_id=None if tracked is None else tracked.run_id,
+            known_as=run.uid if tracked is None else None,
             experiment_id=None if tracked is None else tracked.experiment_id or None,
         ),
         upload_to=backend.upload_to,

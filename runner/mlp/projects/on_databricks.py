@@ -87,7 +87,7 @@ def submit_to_databricks(request: Request, configuration: Configuration | None) 
         record = _begin(request, prepared, recording)
         uid = uuid.uuid4().hex
         run_id = record.run_id if record is not None else request.run_id or uid
-        task = _task(request, settings, prepared, recording, record, uid)
+        task = _task(request, settings, prepared, recording, record, run_id, uid)
         try:
             if prepared.said:
                 _log.info("%s", prepared.said)
@@ -269,6 +269,7 @@ def _task(
     prepared: Prepared,
     recording: _Recording,
     record: RunRecord | None,
+    run_id: str,
     uid: str,
 ) -> RemoteTask:
     from mlp.backends.databricks.task import Assignment, RemoteTask, token_of  # noqa: PLC0415
@@ -287,7 +288,8 @@ def _task(
             manager=prepared.manager,
             validate=request.validate,
             tracking_uri=recording.uri,
-            run_id=None if record is None else record.run_id,
+            run_id=None if record is None else run_id,
+            known_as=run_id if record is None else None,
             experiment_id=None if record is None else record.experiment_id,
         ),
         upload_to=settings.upload_to,

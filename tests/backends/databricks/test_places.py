@@ -35,6 +35,12 @@ def test_a_relative_path_has_to_be_among_what_is_sent(value):
         PLACES.path("data", value, default=False)
 
 
+@pytest.mark.parametrize("value", ["~/table.csv", "/home/ann/table.csv", "file:///Users/ann/t.csv", "C:\\table.csv"])
+def test_a_path_of_somebody_s_machine_is_refused_whether_it_is_here_or_not(value):
+    with pytest.raises(ParameterInvalid, match="is a path of somebody's machine"):
+        PLACES.path("data", value, default=False)
+
+
 @pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}", "file://localhost{}", "FILE://{}"])
 def test_a_path_of_this_machine_is_refused_however_it_is_written(form):
     with pytest.raises(ParameterInvalid, match=r"is a path of this machine\. Upload it and name its URI"):

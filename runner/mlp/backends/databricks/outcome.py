@@ -19,7 +19,7 @@ __all__ = ["Outcome", "is_ours", "mlflow_status", "outcome_of", "raise_for_outco
 _STATUS: Final = re.compile(r"\bended with exit status (?P<status>[1-9]\d{0,2})\b")
 _SIGNAL: Final = re.compile(r"\bwas ended by (?P<signal>SIG[A-Z0-9]+)\b")
 """What the bootstrap's exception says of the command: a driver itself tells of no exit status."""
-_OURS: Final = re.compile(r"^RunFailed: (?:\w+: )?(?:Run \(ID '\w+'\) failed: )?")
+_OURS: Final = re.compile(r"^RunFailed: (?:\w+: )?(?:Run \(ID '[\w-]+'\) failed: )?")
 """How that exception's message begins: with another ID than the run has here, where it is recorded nowhere."""
 _LAST_LINES: Final = 20
 

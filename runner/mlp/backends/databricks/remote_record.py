@@ -32,7 +32,7 @@ class RemoteRecord:
     """
 
     def __init__(self, assignment: Assignment) -> None:
-        self.run_id = assignment.run_id or uuid.uuid4().hex
+        self.run_id = assignment.run_id or assignment.known_as or uuid.uuid4().hex
         self.artifact_uri: str | None = None
         self._variables = _variables(assignment)
         self._record = self._begin(assignment)

@@ -87,7 +87,8 @@ class Assignment:
         validate: Whether values have to fit their declared types.
         tracking_uri: The tracking server as the cluster reaches it; None for a run that is recorded nowhere.
         run_id: The run in MLflow; None for none.
-        experiment_id: Its experiment.
+        known_as: What the run is known by where it has none.
+        experiment_id: The experiment of the run in MLflow.
         variables: Further variables of the command.
     """
 
@@ -99,6 +100,7 @@ class Assignment:
     validate: bool = True
     tracking_uri: str | None = None
     run_id: str | None = None
+    known_as: str | None = None
     experiment_id: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
