@@ -297,6 +297,15 @@ def test_what_comes_back_is_understood(act, error, words):
     assert type(told.value) is error
 
 
+def test_only_what_a_run_wrote_may_be_large():
+    act = answer("200 OK", b'{"logs": "' + b"x" * (9 << 20) + b'"}')
+    limits = replace(ONCE, largest=64 << 20)
+    with serving(act) as host, opened(token_access(host, TOKEN), limits) as place:
+        assert len(place.output(1)["logs"]) == 9 << 20
+        with pytest.raises(WorkspaceError, match="more than 8,388,608 bytes"):
+            place.run(1)
+
+
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 def test_no_redirection_is_followed(status):
     asked = []

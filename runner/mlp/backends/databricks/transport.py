@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from mlp.tracking.credentials import Tls
 
-__all__ = ["Transport"]
+__all__ = ["ORDINARY", "Transport"]
 
+ORDINARY: Final = 8 << 20
+"""Bytes of an answer that holds no more than facts."""
 _BLOCK: Final = 1 << 16
 _IDLE: Final = 8
 """Connections that are kept for later."""
@@ -65,8 +67,19 @@ class Transport:
         content: bytes | None = None,
         headers: Mapping[str, str],
         secrets: Iterable[str] = (),
+        largest: int = ORDINARY,
     ) -> Reply:
         """Send one request, once.
+
+        Args:
+            method: HTTP's.
+            path: Behind the host.
+            query: Behind the path.
+            content: The body.
+            headers: Who asks, and what the body is.
+            secrets: What must not appear in messages.
+            largest: Bytes of the answer, if that is less than is taken at all. As objects, JSON takes many times as
+                much memory.
 
         Raises:
             WorkspaceUnavailable: There is no whole answer. The request may have had its effect, or not.
@@ -98,7 +111,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             )
-            reply = self._read(response)
+            reply = self._read(response, min(largest, self._largest))
         except (
             requests.ConnectionError,
             requests.Timeout,
@@ -160,16 +173,16 @@ class Transport:
                 return
         line.close()
 
-    def _read(self, response: requests.Response) -> Reply:
+    def _read(self, response: requests.Response, largest: int) -> Reply:
         body = bytearray()
         try:
             # To its end: only there is it seen whether something is missing.
-            while len(body) <= self._largest and (block := response.raw.read(_BLOCK, decode_content=False)):
+            while len(body) <= largest and (block := response.raw.read(_BLOCK, decode_content=False)):
                 body += block
         finally:
             response.close()
-        if len(body) > self._largest:
-            raise self.meaning.excess(self._largest)
+        if len(body) > largest:
+            raise self.meaning.excess(largest)
         return Reply(response.status_code, {name.lower(): text for name, text in response.headers.items()}, bytes(body))
 
     def _given_up(self) -> WorkspaceUnavailable:

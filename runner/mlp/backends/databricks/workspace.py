@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from mlp.backends.databricks.authorizing import Authorizer
 from mlp.backends.databricks.files import Files
 from mlp.backends.databricks.pacing import Kind, pace_of
-from mlp.backends.databricks.transport import Transport
+from mlp.backends.databricks.transport import ORDINARY, Transport
 from mlp.errors import WorkspaceUnavailable
 from mlp.tracking.connection import Limits
 from mlp.tracking.retrying import Patience, persist
@@ -287,9 +287,16 @@ class Workspace:
         headers: Mapping[str, str],
     ) -> Reply:
         status = 0
+        largest = self._limits.largest if kind is Kind.OUTPUT else ORDINARY
         try:
             reply = self._transport.send(
-                method, path, query=query, content=content, headers=headers, secrets=self._authorizer.secrets
+                method,
+                path,
+                query=query,
+                content=content,
+                headers=headers,
+                secrets=self._authorizer.secrets,
+                largest=largest,
             )
             status = reply.status
             return reply
