@@ -7,6 +7,7 @@ import subprocess
 import zipfile
 
 import pytest
+import requests
 from databricks.sdk.errors import InvalidParameterValue, ResourceDoesNotExist
 from databricks.sdk.service.compute import Environment, Library
 from databricks.sdk.service.jobs import (
@@ -57,6 +58,21 @@ def test_the_file_has_no_name_for_itself_and_nothing_of_the_tests_environment(an
     run = ended(ann, submit(ann, file, task={"new_cluster": cluster(spark_env_vars={"GREETING": "hi"})}))
 
     assert printed(ann, run).logs == "False __main__ None\nNone\n[] 15.4 hi\n"
+
+
+def test_what_is_said_of_a_cluster_may_be_empty(databricks):
+    empty = {"spark_env_vars": {}, "spark_conf": {}, "custom_tags": {}, "init_scripts": []}
+    new_cluster = {"spark_version": "15.4.x-scala2.12", "node_type_id": "i3.xlarge", "num_workers": 0, **empty}
+    task = {"task_key": "main", "new_cluster": new_cluster, "spark_python_task": {"python_file": "/Workspace/x.py"}}
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f"Bearer {databricks.token}"
+        api = f"{databricks.url}/api/2.2/jobs/runs"
+        submitted = session.post(f"{api}/submit", json={"run_name": "a run", "tasks": [task]}, timeout=60).json()
+        assert "run_id" in submitted, submitted
+        found = session.get(f"{api}/get", params={"run_id": submitted["run_id"]}, timeout=60)
+    assert found.status_code == 200, found.text
+    assert found.json()["tasks"][0]["new_cluster"] == new_cluster
 
 
 def test_an_exception_fails_the_run_and_its_traceback_is_told(ann):
