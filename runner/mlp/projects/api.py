@@ -62,7 +62,9 @@ def run(  # noqa: PLR0913, PLR0917 -- MLflow's signature
         backend_config: For Kubernetes, as a mapping, as JSON or as the path of a ``.json`` file: where to run
             (namespace, context, kubeconfig, name), fields of the ProjectRun by short keys (image, memory, …) or whole
             (spec), and MLflow's kube-context and kube-job-template-path. docs/run.md has all of them. For Databricks,
-            in the same forms, a cluster spec as MLflow takes it, and more: mlp.backends.databricks.configuration.
+            in the same forms: on what to run (new_cluster or all of a cluster spec as MLflow takes it,
+            existing_cluster_id, serverless), and how (libraries, upload_to, project_source, timeout_seconds, …).
+            docs/databricks.md has all of them.
         storage_dir: Where data for ``path`` parameters is downloaded to, and stays. Without one it goes to a temporary
             directory that is removed with the run.
         synchronous: Wait for the run. Else it goes on in the background. The interpreter waits at its end for runs on
