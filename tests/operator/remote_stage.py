@@ -77,12 +77,15 @@ class OperatorProcess:
 
     def kill(self) -> None:
         """kill -9."""
-        if self._process is None:
-            return
-        assert self._process.poll() is None, "the operator has ended by itself"
-        self._process.kill()
-        self._process.wait()
-        self._process = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended without having been killed."""
+        return self._process is not None and self._process.poll() is not None
 
 
 class Space:

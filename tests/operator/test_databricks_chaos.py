@@ -149,10 +149,10 @@ class Chaos:
         self.double.start()
         self.let_things_go_wrong()
 
-    def kill_operator(self, kind: str, path: str, *, after: bool, then: Callable[[], None] = lambda: None) -> None:
-        """kill -9 of the operator while the double holds a request of its; `then` is done while it is away."""
+    def lie_in_wait(self, kind: str, path: str, *, after: bool) -> Callable[[], bool]:
+        """Have the double hold the operator's next request of a kind; what tells whether it does."""
         seconds = ARRIVING_LATE if kind == "slow" else HANGING
-        before = self._happened()
+        before = len(self.double.call("faults/done"))
         self.double.call("faults/add", kind=kind, path=path, after=after, seconds=seconds)
         wanted = f"{kind} {'after' if after else 'before'}"
 
@@ -160,14 +160,15 @@ class Chaos:
             new = self.double.call("faults/done")[before:]
             return any(each[0] == wanted and re.search(path, each[2]) for each in new)
 
-        self._tick_until(f"the operator asks {path}", held)
+        return held
+
+    def kill_operator(self, when: Callable[[], bool], then: Callable[[], None] = lambda: None) -> None:
+        """kill -9 of the operator once it is time; `then` is done while it is away."""
+        self._tick_until("the operator asks what is waited for", when)
         self.operator.kill()
         then()
         time.sleep(self.chance.uniform(0, 0.5))
         self.operator.start()
-
-    def _happened(self) -> int:
-        return len(self.double.call("faults/done"))
 
     def _count_faults(self) -> None:
         for kind, _, path in self.double.call("faults/done"):
@@ -192,6 +193,7 @@ class Chaos:
         Args:
             nowhere: Do it to those now whose submission nobody has heard of.
         """
+        assert not self.operator.ended
         self.listed = self.space.runs()
         for name, case in self.cases.items():
             run = self.listed.get(name)
@@ -204,7 +206,8 @@ class Chaos:
                 continue
             deed = KINDS[case.kind].deed or ""
             stored = run.get("status", {}).get("databricks") or {}
-            unheard = nowhere and stored.get("token") is not None and stored.get("runId") is None
+            # What is to be cancelled later, for certain, is left alone.
+            unheard = nowhere and case.kind != "stopped" and "token" in stored and "runId" not in stored
             if deed == "forget":
                 # Before its id is written down, nobody could tell a lost run from one that never was.
                 if stored.get("runId") is not None and run["status"]["phase"] == "Running":
@@ -250,18 +253,29 @@ class Chaos:
         kind, path, after = SUBMITTING[phase % len(SUBMITTING)]
         if path == ME:
             self.operator.kill()
+        held = self.lie_in_wait(kind, path, after=after)
         self.begin(phase)
         if path == ME:
             self.operator.start()
-        self.kill_operator(kind, path, after=after, then=lambda: self.tick(nowhere=True))
+        self.kill_operator(held, lambda: self.tick(nowhere=True))
         if phase % 3 == 1:
             self._wait(self.chance.uniform(0, 2))
             self.kill_double()
         self._wait(self.chance.uniform(0, 1.5))
-        self._may_cancel = True
+        self._tick_until("what will be shut down is there", lambda: self._are_there("stopped"))
         kind, path, after = LATER[phase % len(LATER)]
-        self.kill_operator(kind, path, after=after)
+        held = self.lie_in_wait(kind, path, after=after)
+        self._may_cancel = True
+        self.kill_operator(held)
         self._tick_until("most runs have ended", lambda: self._busy() < AT_ONCE)
+
+    def _are_there(self, kind: str) -> bool:
+        """Whether all runs of a kind are on Databricks, or were."""
+        stored = [self.listed[name].get("status", {}).get("databricks") or {} for name in self._of(kind)]
+        return all(each.get("runId") for each in stored)
+
+    def _of(self, kind: str) -> list[str]:
+        return [name for name, case in self.cases.items() if case.kind == kind]
 
     def _busy(self) -> int:
         return sum(case.finished is None and name in self.listed for name, case in self.cases.items())
