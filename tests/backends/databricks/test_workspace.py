@@ -297,6 +297,15 @@ def test_what_comes_back_is_understood(act, error, words):
     assert type(told.value) is error
 
 
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_little_is_told_of_what_is_no_workspace(status):
+    meaning = Meaning("w")
+    page = b"<html>" + b"intern " * 100
+    assert len(str(meaning.failure(Reply(status, {}, page), "/x", ()))) < 400
+    body = json.dumps({"error_code": "BAD", "message": "detail " * 100}).encode()
+    assert len(str(meaning.failure(Reply(status, {}, body), "/x", ()))) > 600
+
+
 def test_only_what_a_run_wrote_may_be_large():
     act = answer("200 OK", b'{"logs": "' + b"x" * (9 << 20) + b'"}')
     limits = replace(ONCE, largest=64 << 20)

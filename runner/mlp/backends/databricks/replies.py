@@ -37,6 +37,8 @@ _TOO_LARGE: Final = frozenset({"MAX_BLOCK_SIZE_EXCEEDED", "MAX_NOTEBOOK_SIZE_EXC
 _PAYLOAD: Final = 413
 """The status for a request that is too large, from whatever is on the way."""
 _LONGEST: Final = 1000
+_OF_STRANGERS: Final = 200
+"""Characters of what is said by something that is no workspace."""
 _LONGEST_PAUSE: Final = 600.0
 """Seconds that a workspace may ask to be left alone. Longer ones are taken for a mistake."""
 
@@ -113,8 +115,11 @@ class Meaning:
             path: What was asked for.
             secrets: What must not appear in the message.
         """
-        said = _cleaned(reply.message, secrets)
         status, code = reply.status, reply.code
+        said = _cleaned(reply.message, secrets)
+        if not code:
+            # What is not Databricks may be anything that we reach, and whoever has named it may not.
+            said = said[:_OF_STRANGERS]
         if status in _REDIRECTIONS:
             return self._redirection(reply, secrets)
         if status in _BUSY or code in _BUSY_CODES:
@@ -145,7 +150,7 @@ class Meaning:
     def _stranger(self, reply: Reply, path: str, said: str) -> WorkspaceError:
         return WorkspaceError(
             f"{self._shown} is no Databricks workspace, or lacks an interface: {path} gave {reply.status} "
-            f"({said[:200]}). Check the host."
+            f"({said}). Check the host."
         )
 
     def said(self, reply: Reply, secrets: Iterable[str]) -> str:
