@@ -39,7 +39,7 @@ PATIENCE = 120
 PROJECT = b"\x1f\x8b packed"
 SHA = hashlib.sha256(PROJECT).hexdigest()
 SETTINGS = Settings(
-    databricks_plain_http=True, databricks_poll_period=0.5, databricks_timeout=20, delegates=8, shutdown_timeout=30
+    databricks_plain_http=True, databricks_poll_period=0.2, databricks_timeout=20, delegates=8, shutdown_timeout=30
 )
 SUBMIT = "/jobs/runs/submit"
 ENDED = RunState(life=Life.ENDED, ending=Ending.SUCCEEDED)
@@ -201,7 +201,7 @@ def double(tmp_path):
 
 
 @pytest.fixture
-def cluster(double):
+def objects(double):
     return Cluster(dbx={"token": double.token})
 
 
@@ -213,8 +213,8 @@ def made(double):
 # --- handing over -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_run_is_handed_over_followed_to_its_end_and_let_go(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_run_is_handed_over_followed_to_its_end_and_let_go(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         assert desk.remote(run) is None
         found = await desk.submitted(run)
@@ -229,8 +229,8 @@ async def test_a_run_is_handed_over_followed_to_its_end_and_let_go(double, clust
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_calling_again_while_it_is_handed_over_changes_nothing(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_calling_again_while_it_is_handed_over_changes_nothing(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         for _ in range(3):
             desk.submit(run)
@@ -242,27 +242,27 @@ async def test_calling_again_while_it_is_handed_over_changes_nothing(double, clu
 
 
 @pytest.mark.parametrize("kind", ["drop", "500", "503"])
-async def test_a_lost_answer_makes_no_second_run(double, cluster, kind):
+async def test_a_lost_answer_makes_no_second_run(double, objects, kind):
     double.faults.add(kind, SUBMIT, after=True, times=2)
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         found = await desk.submitted(desk.run())
         assert found.run_id is not None
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_a_process_that_follows_one_that_was_killed_finds_the_same_run(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_process_that_follows_one_that_was_killed_finds_the_same_run(double, objects):
+    async with at_work(objects, double.url) as desk:
         first = await desk.submitted(desk.run())
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         again = await desk.submitted(desk.run())
     assert again.run_id == first.run_id
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_a_run_of_an_earlier_process_is_taken_up_and_followed(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_run_of_an_earlier_process_is_taken_up_and_followed(double, objects):
+    async with at_work(objects, double.url) as desk:
         first = await desk.submitted(desk.run())
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         for _ in range(2):
             desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=first.run_id)
@@ -272,8 +272,8 @@ async def test_a_run_of_an_earlier_process_is_taken_up_and_followed(double, clus
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_another_attempt_is_another_run(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_another_attempt_is_another_run(double, objects):
+    async with at_work(objects, double.url) as desk:
         await desk.submitted(desk.run())
         second = desk.run(token="uid-{}-2")
         await desk.submitted(second)
@@ -281,10 +281,10 @@ async def test_another_attempt_is_another_run(double, cluster):
     assert made(double) == ["uid-wine-1", "uid-wine-2"]
 
 
-async def test_a_workspace_that_is_away_is_tried_again_later_each_time(double, cluster, monkeypatch):
+async def test_a_workspace_that_is_away_is_tried_again_later_each_time(double, objects, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 0.2)
     double.stop()
-    async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
+    async with at_work(objects, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
         run = desk.run()
         waits = []
         for _ in range(3):
@@ -300,17 +300,17 @@ async def test_a_workspace_that_is_away_is_tried_again_later_each_time(double, c
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_what_a_workspace_refuses_is_final_and_its_words_are_told(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_what_a_workspace_refuses_is_final_and_its_words_are_told(double, objects):
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run(cluster={"existingClusterId": "no-such-cluster"}))
         assert isinstance(found.submission, Refused)
         assert found.submission.reason == "WorkspaceRefused"
         assert "no-such-cluster" in found.submission.message
 
 
-async def test_credentials_that_are_not_taken_are_final_and_stay_secret(double, cluster):
-    cluster.secrets["dbx"] = {"token": "dapi-not-taken"}
-    async with at_work(cluster, double.url) as desk:
+async def test_credentials_that_are_not_taken_are_final_and_stay_secret(double, objects):
+    objects.secrets["dbx"] = {"token": "dapi-not-taken"}
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Refused)
         assert found.submission.reason == "WorkspaceDenied"
@@ -318,76 +318,76 @@ async def test_credentials_that_are_not_taken_are_final_and_stay_secret(double, 
     assert made(double) == []
 
 
-async def test_missing_rights_end_no_run_that_may_have_been_handed_over(double, cluster):
+async def test_missing_rights_end_no_run_that_may_have_been_handed_over(double, objects):
     double.faults.add("drop", SUBMIT, after=True, times=None)
-    async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=2.0)) as desk:
+    async with at_work(objects, double.url, replace(SETTINGS, databricks_timeout=2.0)) as desk:
         run = desk.run()
         assert isinstance((await desk.once(run)).submission, Unavailable)
         double.faults.clear()
-        cluster.rotate("dbx", token="dapi-not-taken")
+        objects.rotate("dbx", token="dapi-not-taken")
         desk.delegate._workspaces._doors[next(iter(desk.delegate._workspaces._doors))]._read_at = -1e9
         assert isinstance((await desk.once(run)).submission, Unavailable)
-        cluster.rotate("dbx", token=double.token)
+        objects.rotate("dbx", token=double.token)
         assert (await desk.submitted(run)).run_id is not None
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_a_secret_that_is_missing_is_waited_for(double, cluster, monkeypatch):
+async def test_a_secret_that_is_missing_is_waited_for(double, objects, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 0.1)
-    keys = cluster.secrets.pop("dbx")
-    async with at_work(cluster, double.url) as desk:
+    keys = objects.secrets.pop("dbx")
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Unavailable)
         assert "there is no Secret dbx in namespace team-a" in found.submission.message
-        cluster.secrets["dbx"] = keys
+        objects.secrets["dbx"] = keys
         assert (await desk.submitted(desk.run())).run_id is not None
 
 
 @pytest.mark.parametrize("error", [ApiError(403, "Forbidden", "no rights"), ClusterUnreachable("away")], ids=str)
-async def test_a_secret_that_cannot_be_read_is_asked_for_again(double, cluster, error, monkeypatch):
+async def test_a_secret_that_cannot_be_read_is_asked_for_again(double, objects, error, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 0.1)
-    keys, cluster.secrets["dbx"] = cluster.secrets["dbx"], error
-    async with at_work(cluster, double.url) as desk:
+    keys, objects.secrets["dbx"] = objects.secrets["dbx"], error
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Unavailable)
         assert "The Secret dbx could not be read" in found.submission.message
-        cluster.secrets["dbx"] = keys
+        objects.secrets["dbx"] = keys
         assert (await desk.submitted(desk.run())).run_id is not None
 
 
-async def test_a_secret_that_says_nothing_is_refused_by_its_name(double, cluster):
-    cluster.secrets["dbx"] = {"password": "x"}
-    async with at_work(cluster, double.url) as desk:
+async def test_a_secret_that_says_nothing_is_refused_by_its_name(double, objects):
+    objects.secrets["dbx"] = {"password": "x"}
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Refused)
         assert "The Secret dbx" in found.submission.message
 
 
-async def test_plain_http_is_refused_unless_it_is_allowed(double, cluster):
-    async with at_work(cluster, double.url, replace(SETTINGS, databricks_plain_http=False)) as desk:
+async def test_plain_http_is_refused_unless_it_is_allowed(double, objects):
+    async with at_work(objects, double.url, replace(SETTINGS, databricks_plain_http=False)) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Refused)
         assert "MLP_DATABRICKS_PLAIN_HTTP" in found.submission.message
     assert double.journal.requests() == []
 
 
-async def test_a_project_that_is_not_there_yet_is_waited_for(double, cluster, monkeypatch):
+async def test_a_project_that_is_not_there_yet_is_waited_for(double, objects, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 0.1)
-    sent = cluster.config_maps.pop("sent")
-    async with at_work(cluster, double.url) as desk:
+    sent = objects.config_maps.pop("sent")
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Unavailable)
         assert "there is no ConfigMap sent" in found.submission.message
-        cluster.config_maps["sent"] = sent
+        objects.config_maps["sent"] = sent
         assert (await desk.submitted(desk.run())).run_id is not None
 
 
-async def test_of_many_runs_of_one_project_one_brings_it(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_of_many_runs_of_one_project_one_brings_it(double, objects):
+    async with at_work(objects, double.url) as desk:
         runs = [desk.submit(desk.run(f"wine-{number}")) for number in range(12)]
         for run in runs:
             await desk.until(run, lambda remote: remote.run_id is not None)
-    assert cluster.asked.count(("configmaps", "team-a", "sent")) == 1
+    assert objects.asked.count(("configmaps", "team-a", "sent")) == 1
     assert len(set(made(double))) == len(made(double)) == 12
 
 
@@ -399,8 +399,8 @@ async def test_a_service_principal_asks_with_its_secret(tmp_path):
         tmp_path / "m2m", tokens={}, principals={"app": "s3cret"}, python=Path(sys.executable)
     ) as double:
         double.script("", hold=True)
-        cluster = Cluster(dbx={"clientId": "app", "clientSecret": "s3cret", "host": double.url})
-        async with at_work(cluster, None) as desk:
+        objects = Cluster(dbx={"clientId": "app", "clientSecret": "s3cret", "host": double.url})
+        async with at_work(objects, None) as desk:
             assert (await desk.submitted(desk.run())).run_id is not None
         assert double.submissions[0]["identity"] == "app"
     assert double.mistakes == []
@@ -426,14 +426,14 @@ async def test_the_account_of_a_run_asks_with_a_token_that_is_made_for_it(tmp_pa
         tmp_path / "oidc", tokens={}, principals={"app": "none"}, policies=[policy], python=Path(sys.executable)
     ) as double:
         double.script("", hold=True)
-        cluster = Cluster()
+        objects = Cluster()
         who = {"auth": "WorkloadIdentity", "serviceAccountName": "trainer", "clientId": "app", "audience": "dbx"}
-        async with at_work(cluster, double.url) as desk:
+        async with at_work(objects, double.url) as desk:
             run = desk.run(secretRef=None, **who)
             found = await desk.once(run)
             assert isinstance(found.submission, Unavailable)
             assert "there is no ServiceAccount trainer in namespace team-a" in found.submission.message
-            cluster.accounts["team-a", "trainer"] = signed
+            objects.accounts["team-a", "trainer"] = signed
             assert (await desk.submitted(run)).run_id is not None
             # What the workspace gave for it is renewed with another one.
             double.revoke_issued_tokens()
@@ -443,8 +443,8 @@ async def test_the_account_of_a_run_asks_with_a_token_that_is_made_for_it(tmp_pa
     assert double.mistakes == []
 
 
-async def test_a_secret_that_was_changed_is_read_anew(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_secret_that_was_changed_is_read_anew(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         found = await desk.submitted(run)
         other = "dapi-other"
@@ -453,26 +453,26 @@ async def test_a_secret_that_was_changed_is_read_anew(double, cluster):
         double.start()
         found = await desk.until(run, lambda remote: remote.trouble != "")
         assert found.unreadable_since is not None
-        cluster.rotate("dbx", token=other)
+        objects.rotate("dbx", token=other)
         found = await desk.until(run, lambda remote: remote.trouble == "")
         assert found.unreadable_since is None
         double.release(int(found.run_id))
         await desk.ended(run)
 
 
-async def test_a_secret_that_goes_first_keeps_nobody_from_cancelling(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_secret_that_goes_first_keeps_nobody_from_cancelling(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         found = await desk.submitted(run)
-        del cluster.secrets["dbx"]
+        del objects.secrets["dbx"]
         next(iter(desk.delegate._workspaces._doors.values()))._read_at = -1e9
         desk.delegate.cancel(desk.key(run), run, found.run_id, datetime.now(UTC))
         found = await desk.ended(run)
         assert found.state.ending is Ending.CANCELLED
 
 
-async def test_runs_of_one_namespace_and_secret_share_what_was_opened(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_runs_of_one_namespace_and_secret_share_what_was_opened(double, objects):
+    async with at_work(objects, double.url) as desk:
         runs = [desk.run(f"wine-{number}") for number in range(5)]
         for run in runs:
             await desk.submitted(run)
@@ -488,8 +488,8 @@ async def test_runs_of_one_namespace_and_secret_share_what_was_opened(double, cl
 # --- following --------------------------------------------------------------------------------------------------------
 
 
-async def test_an_outage_is_told_and_ends_nothing(double, cluster):
-    async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
+async def test_an_outage_is_told_and_ends_nothing(double, objects):
+    async with at_work(objects, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
         run = desk.run()
         found = await desk.submitted(run)
         await desk.until(run, lambda remote: remote.state is not None)
@@ -504,8 +504,8 @@ async def test_an_outage_is_told_and_ends_nothing(double, cluster):
         await desk.ended(run)
 
 
-async def test_a_run_that_is_forgotten_there_is_gone(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_run_that_is_forgotten_there_is_gone(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         found = await desk.submitted(run)
         double.forget(int(found.run_id))
@@ -513,9 +513,9 @@ async def test_a_run_that_is_forgotten_there_is_gone(double, cluster):
         assert found.unreadable_since is None
 
 
-async def test_many_runs_share_one_poller_and_stay_below_the_limits(double, cluster):
+async def test_many_runs_share_one_poller_and_stay_below_the_limits(double, objects):
     double.script("", instant=1.0)
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         runs = [desk.submit(desk.run(f"wine-{number}")) for number in range(60)]
         for run in runs:
             await desk.ended(run)
@@ -529,12 +529,12 @@ async def test_many_runs_share_one_poller_and_stay_below_the_limits(double, clus
     assert double.journal.most_in_a_second(path="/jobs/runs/list") <= 30
 
 
-async def test_a_host_that_hangs_holds_up_nobody_elses_runs(double, cluster, tmp_path):
+async def test_a_host_that_hangs_holds_up_nobody_elses_runs(double, objects, tmp_path):
     with DatabricksServer(tmp_path / "other", python=Path(sys.executable)) as other:
         other.script("", hold=True)
-        cluster.secrets["other"] = {"token": other.token}
+        objects.secrets["other"] = {"token": other.token}
         double.faults.add("hang", times=None)
-        async with at_work(cluster, double.url) as desk:
+        async with at_work(objects, double.url) as desk:
             for number in range(10):
                 desk.submit(desk.run(f"stuck-{number}"))
             async with asyncio.timeout(PATIENCE):
@@ -548,9 +548,9 @@ async def test_a_host_that_hangs_holds_up_nobody_elses_runs(double, cluster, tmp
 # --- cancelling -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_run_is_cancelled_though_the_workspace_is_away_for_a_while(double, cluster, monkeypatch):
+async def test_a_run_is_cancelled_though_the_workspace_is_away_for_a_while(double, objects, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 0.1)
-    async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
+    async with at_work(objects, double.url, replace(SETTINGS, databricks_timeout=1.0)) as desk:
         run = desk.run()
         found = await desk.submitted(run)
         double.stop()
@@ -566,8 +566,8 @@ async def test_a_run_is_cancelled_though_the_workspace_is_away_for_a_while(doubl
     assert len(double.cancels) == 1
 
 
-async def test_cancelling_what_has_ended_or_is_not_known_is_no_trouble(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_cancelling_what_has_ended_or_is_not_known_is_no_trouble(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         found = await desk.submitted(run)
         double.forget(int(found.run_id))
@@ -578,19 +578,19 @@ async def test_cancelling_what_has_ended_or_is_not_known_is_no_trouble(double, c
         assert not desk.remote(run).asking
 
 
-async def test_a_run_of_an_earlier_process_is_cancelled(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_run_of_an_earlier_process_is_cancelled(double, objects):
+    async with at_work(objects, double.url) as desk:
         first = await desk.submitted(desk.run())
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.cancel(desk.key(run), run, first.run_id, datetime.now(UTC))
         assert (await desk.ended(run)).state.ending is Ending.CANCELLED
 
 
-async def test_what_was_handed_over_without_anybodys_knowledge_is_found_by_its_token(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_what_was_handed_over_without_anybodys_knowledge_is_found_by_its_token(double, objects):
+    async with at_work(objects, double.url) as desk:
         first = await desk.submitted(desk.run())
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.find(desk.key(run), run, desk.token(run), datetime.now(UTC))
         found = await desk.until(run, lambda remote: not isinstance(remote.submission, Working))
@@ -598,30 +598,30 @@ async def test_what_was_handed_over_without_anybodys_knowledge_is_found_by_its_t
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_where_nothing_has_the_token_yet_what_arrives_later_meets_the_run_that_is_found(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_where_nothing_has_the_token_yet_what_arrives_later_meets_the_run_that_is_found(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.find(desk.key(run), run, desk.token(run), datetime.now(UTC))
         found = await desk.until(run, lambda remote: remote.run_id is not None)
         desk.delegate.cancel(desk.key(run), run, found.run_id, datetime.now(UTC))
         await desk.ended(run)
-    async with at_work(cluster, double.url) as late:
+    async with at_work(objects, double.url) as late:
         assert (await late.submitted(late.run())).run_id == found.run_id
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_what_cannot_be_looked_for_is_not_said_to_be_missing(double, cluster):
-    cluster.secrets["dbx"] = {"token": "dapi-not-taken"}
-    async with at_work(cluster, double.url) as desk:
+async def test_what_cannot_be_looked_for_is_not_said_to_be_missing(double, objects):
+    objects.secrets["dbx"] = {"token": "dapi-not-taken"}
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.find(desk.key(run), run, desk.token(run), datetime.now(UTC))
         found = await desk.until(run, lambda remote: not isinstance(remote.submission, Working))
         assert isinstance(found.submission, Unavailable)
 
 
-async def test_a_run_that_is_let_go_while_it_is_handed_over_does_not_go_on_there(double, cluster):
+async def test_a_run_that_is_let_go_while_it_is_handed_over_does_not_go_on_there(double, objects):
     double.faults.add("hang", SUBMIT, after=True)
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.submit(desk.run())
         async with asyncio.timeout(PATIENCE):
             while not double.submissions:  # noqa: ASYNC110 -- a thread tells nobody
@@ -635,31 +635,31 @@ async def test_a_run_that_is_let_go_while_it_is_handed_over_does_not_go_on_there
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_what_cannot_be_sent_for_want_of_credentials_is_known_to_be_unsent(double, cluster):
-    del cluster.secrets["dbx"]
-    async with at_work(cluster, double.url) as desk:
+async def test_what_cannot_be_sent_for_want_of_credentials_is_known_to_be_unsent(double, objects):
+    del objects.secrets["dbx"]
+    async with at_work(objects, double.url) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Unavailable)
         assert found.unsent
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=None)
         assert not desk.remote(run).unsent, "another process has written the token"
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_what_was_sent_without_an_answer_may_be_there(double, cluster, after):
+async def test_what_was_sent_without_an_answer_may_be_there(double, objects, after):
     double.faults.add("drop", SUBMIT, times=None, after=after)
-    async with at_work(cluster, double.url, replace(SETTINGS, databricks_timeout=2)) as desk:
+    async with at_work(objects, double.url, replace(SETTINGS, databricks_timeout=2)) as desk:
         found = await desk.once(desk.run())
         assert isinstance(found.submission, Unavailable)
         assert not found.unsent
 
 
-async def test_a_run_that_may_have_been_sent_is_found_though_its_project_is_lost(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_run_that_may_have_been_sent_is_found_though_its_project_is_lost(double, objects):
+    async with at_work(objects, double.url) as desk:
         first = await desk.submitted(desk.run())
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=None)
         # The workspace does not have the archive any more, and the ConfigMap holds another one by now.
@@ -669,20 +669,20 @@ async def test_a_run_that_may_have_been_sent_is_found_though_its_project_is_lost
     assert made(double) == ["uid-wine-1"]
 
 
-async def test_an_id_that_another_process_has_written_is_followed(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_an_id_that_another_process_has_written_is_followed(double, objects):
+    async with at_work(objects, double.url) as desk:
         first = await desk.submitted(desk.run())
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=None)
         desk.delegate.take_up(desk.key(run), run, token=desk.token(run), run_id=first.run_id)
         assert (await desk.until(run, lambda remote: remote.state is not None)).run_id == first.run_id
 
 
-async def test_the_end_of_a_run_does_not_wait_for_the_next_attempt_to_cancel_it(double, cluster, monkeypatch):
+async def test_the_end_of_a_run_does_not_wait_for_the_next_attempt_to_cancel_it(double, objects, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 1000.0)
     monkeypatch.setattr(pauses, "LAST", 1000.0)
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         found = await desk.submitted(run)
         double.faults.add("503", "/jobs/runs/cancel", times=None)
@@ -693,8 +693,8 @@ async def test_the_end_of_a_run_does_not_wait_for_the_next_attempt_to_cancel_it(
         await desk.until(run, lambda remote: not remote.asking)
 
 
-async def test_a_project_that_is_lost_before_it_was_sent_is_refused(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_project_that_is_lost_before_it_was_sent_is_refused(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.submit(run, source=PlannedSource(bundle=PlannedBundle(sha256="0" * 64)))
         found = await desk.until(run, lambda remote: not isinstance(remote.submission, Working))
@@ -713,41 +713,41 @@ async def with_output(desk, run=None):
     return (await desk.until(run, lambda remote: remote.output is not None and not remote.asking)).output
 
 
-async def test_what_a_run_wrote_is_kept_with_the_run(double, cluster):
+async def test_what_a_run_wrote_is_kept_with_the_run(double, objects):
     double.script("", instant=0.0, logs="first\nlast\n", ending="FAILED")
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         output = await with_output(desk)
     assert output.log.endswith("last\n")
     assert "as the script says" in output.error
     assert output.config_map == "wine-log-1"
-    kept = cluster.kept["team-a", "wine-log-1"]
+    kept = objects.kept["team-a", "wine-log-1"]
     assert kept["data"]["log"].startswith("first\nlast\nError: ")
     assert kept["metadata"]["labels"] == {"mlp.dev/projectrun": "wine"}
     (owner,) = kept["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == ("ProjectRun", "wine", "uid-wine")
 
 
-async def test_a_long_log_is_kept_as_its_end(double, cluster):
+async def test_a_long_log_is_kept_as_its_end(double, objects):
     double.script("", instant=0.0, logs="".join(f"line {number:06} ä\n" for number in range(60_000)))
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         output = await with_output(desk)
-    log = cluster.kept["team-a", "wine-log-1"]["data"]["log"]
+    log = objects.kept["team-a", "wine-log-1"]["data"]["log"]
     assert 500 << 10 < len(log.encode()) <= 512 << 10
     assert log.startswith("line ")
     assert len(output.log.encode()) <= 4 << 10
     assert "line 059999 ä" in output.log
 
 
-async def test_a_log_is_written_once_more_in_its_own_place_and_never_in_anothers(double, cluster):
+async def test_a_log_is_written_once_more_in_its_own_place_and_never_in_anothers(double, objects):
     double.script("", instant=0.0, logs="new\n")
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         owner = {"kind": "ProjectRun", "name": "wine", "uid": "uid-wine"}
-        cluster.kept["team-a", "wine-log-1"] = {"metadata": {"ownerReferences": [owner]}, "data": {"log": "old"}}
-        cluster.kept["team-a", "rice-log-1"] = {"metadata": {}, "data": {"log": "somebody's"}}
+        objects.kept["team-a", "wine-log-1"] = {"metadata": {"ownerReferences": [owner]}, "data": {"log": "old"}}
+        objects.kept["team-a", "rice-log-1"] = {"metadata": {}, "data": {"log": "somebody's"}}
         assert (await with_output(desk)).config_map == "wine-log-1"
         assert (await with_output(desk, desk.run("rice"))).config_map is None
-    assert cluster.kept["team-a", "wine-log-1"]["data"]["log"].startswith("new\n")
-    assert cluster.kept["team-a", "rice-log-1"]["data"] == {"log": "somebody's"}
+    assert objects.kept["team-a", "wine-log-1"]["data"]["log"].startswith("new\n")
+    assert objects.kept["team-a", "rice-log-1"]["data"] == {"log": "somebody's"}
 
 
 @pytest.mark.parametrize(
@@ -760,19 +760,19 @@ async def test_a_log_is_written_once_more_in_its_own_place_and_never_in_anothers
     ],
     ids=str,
 )
-async def test_a_log_that_cannot_be_kept_does_not_hurt_the_run(double, cluster, trouble, kept, monkeypatch):
+async def test_a_log_that_cannot_be_kept_does_not_hurt_the_run(double, objects, trouble, kept, monkeypatch):
     monkeypatch.setattr(pauses, "FIRST", 0.1)
-    cluster.troubles.append(trouble)
+    objects.troubles.append(trouble)
     double.script("", instant=0.0, logs="it ran\n")
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         output = await with_output(desk)
     assert (output.log, output.config_map) == ("it ran\n", kept)
 
 
-async def test_an_output_that_cannot_be_had_is_given_up(double, cluster, monkeypatch):
+async def test_an_output_that_cannot_be_had_is_given_up(double, objects, monkeypatch):
     monkeypatch.setattr(remote_outputs, "PATIENCE", 0.5)
     double.script("", instant=0.0, logs="it ran\n")
-    async with at_work(cluster, double.url) as desk:
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         await desk.submitted(run)
         found = await desk.ended(run)
@@ -782,21 +782,21 @@ async def test_an_output_that_cannot_be_had_is_given_up(double, cluster, monkeyp
         assert (found.output.log, found.output.config_map) == ("", None)
 
 
-async def test_a_run_that_was_never_started_has_no_output(double, cluster):
-    async with at_work(cluster, double.url) as desk:
+async def test_a_run_that_was_never_started_has_no_output(double, objects):
+    async with at_work(objects, double.url) as desk:
         run = desk.run()
         desk.delegate.fetch(desk.key(run), run, desk.token(run), ENDED, datetime.now(UTC))
         found = await desk.until(run, lambda remote: remote.output is not None)
         assert found.output.config_map is None
-    assert cluster.kept == {}
+    assert objects.kept == {}
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_hangs_does_not_keep_the_operator(double, cluster):
+async def test_a_server_that_hangs_does_not_keep_the_operator(double, objects):
     double.faults.add("hang", times=None)
-    desk = Desk(cluster, double.url, replace(SETTINGS, databricks_timeout=1000.0))
+    desk = Desk(objects, double.url, replace(SETTINGS, databricks_timeout=1000.0))
     run = desk.submit(desk.run())
     desk.delegate.take_up(("team-a", "rice"), desk.run("rice"), token="uid-rice-1", run_id="1")
     desk.delegate.cancel(("team-a", "rice"), desk.run("rice"), "1", datetime.now(UTC))
