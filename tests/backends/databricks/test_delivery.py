@@ -52,6 +52,12 @@ def test_files_lie_where_the_task_says_and_are_named_as_each_side_knows_them(con
     assert places.assignment is None
 
 
+def test_on_serverless_compute_the_program_lies_among_the_workspaces_files(connected):
+    places = plan(connected, compute=Compute(serverless=True), upload_to="/Volumes/main/default/files/mlp").places
+    assert places.bootstrap.startswith("/Workspace/Users/ann@example.com/.mlp/bootstrap-")
+    assert places.project.startswith("/Volumes/main/default/files/mlp/project-")
+
+
 def test_a_long_assignment_is_a_file_of_its_own(connected):
     long = Assignment(directory="/d", parameters={"text": "x" * 8000})
     first, second = (plan(connected, assignment=long).places.assignment for _ in range(2))

@@ -94,7 +94,9 @@ def plan_delivery(
     files = {
         "runtime": _File(posixpath.join(directory, wheel.name), "mlp itself", lambda: wheel.content),
         "bootstrap": _File(
-            posixpath.join(directory, f"bootstrap-{_digest(program)}.py"), "the bootstrap", lambda: program
+            posixpath.join(_for_program(workspace, task, directory), f"bootstrap-{_digest(program)}.py"),
+            "the bootstrap",
+            lambda: program,
         ),
         "project": _File(posixpath.join(directory, f"project-{project.key}.tar.gz"), "the project", archive),
     }
@@ -111,6 +113,16 @@ def plan_delivery(
         assignment=on_driver.get("assignment"),
     )
     return Delivery(places, tuple(files.values()))
+
+
+def _for_program(workspace: Workspace, task: RemoteTask, directory: str) -> str:
+    """Where the Python file of the task lies: on serverless compute among the workspace's files.
+
+    That is the one place of which all documents agree that serverless compute runs a Python file from there.
+    """
+    if task.compute.serverless and not directory.startswith("/Workspace/") and task.run_as is None:
+        return _home(workspace, task)
+    return directory
 
 
 def _home(workspace: Workspace, task: RemoteTask) -> str:
