@@ -9,9 +9,6 @@ from tests.cli.program import project
 pytestmark = pytest.mark.peer
 
 RUN = """
-import os
-# One process makes all calls, and MLflow keeps an address that somebody has set.
-mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
 configuration = {"backend": "databricks", "serverless": True, "poll_interval": 0.2}
 try:
     run = mlflow.projects.run(
