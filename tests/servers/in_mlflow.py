@@ -17,6 +17,8 @@ import mlflow
 
 def run(piece: dict) -> dict:
     os.chdir(piece["directory"])
+    # What an earlier piece has set counts more than the environment, for as long as the process lives.
+    mlflow.set_tracking_uri(None)
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "MLP_", "DATABRICKS_"))]:
         del os.environ[name]
     os.environ.update(piece["variables"])
