@@ -63,6 +63,11 @@ def test_without_a_secret_it_is_submitted_as_a_service_account():
         ({"databricks_secret": "dbc"}, "give exactly one of cluster and serverless"),
         ({"cluster_spec": {"serverless": True}}, "so it needs the workspace's URL in host"),
         ({"cluster_spec": {}, "databricks_secret": "dbc"}, "is empty"),
+        ({"cluster_spec": {"servrless": True}, "databricks_secret": "dbc"}, "Did you mean 'serverless'?"),
+        (
+            {"cluster_spec": {**NEW, "upload_to": "/Volumes/a/b/c", "tags": {"a": "b"}}, "databricks_secret": "dbc"},
+            "says that: spec.backend.databricks.uploadTo, spec.backend.databricks.tags.",
+        ),
         (
             {"cluster_spec": {"serverless": True}, "databricks_secret": "dbc", "service_account": "a"},
             "serviceAccountName goes with auth WorkloadIdentity",
@@ -154,14 +159,16 @@ def test_a_container_is_none_for_databricks(wine):
     text = yaml.safe_load((wine / "MLproject").read_text())
     (wine / "MLproject").write_text(yaml.safe_dump({**text, "docker_env": {"image": "a:1"}}))
 
-    with pytest.raises(ProjectInvalid, match="Running docker-based projects on Databricks is not yet supported"):
+    with pytest.raises(ProjectInvalid, match=r"is not yet supported\. .* spec\.environment\.manager Local"):
         sent(wine)
 
 
 def test_a_spark_job_is_run_by_its_file_and_has_to_have_it(tmp_path):
     directory = project(tmp_path / "spark")
     (directory / "MLproject").write_text("databricks_spark_job: {python_file: job.py, parameters: [a]}\n")
-    with pytest.raises(ProjectInvalid, match=r"python_file of databricks_spark_job is job\.py, and the project has no"):
+    with pytest.raises(
+        ProjectInvalid, match=r"would execute the Python file job\.py, and the project has no such file"
+    ):
         sent(directory)
 
     (directory / "job.py").touch()

@@ -304,6 +304,8 @@ def test_a_projectrun_for_databricks_is_held_against_its_project(wine, tmp_path)
     done = mlp("validate", wine, "-f", tmp_path / "good.yaml")
     assert done.returncode == 1
     assert "Running docker-based projects on Databricks is not yet supported." in done.stdout
+    local = {**good, "spec": {**good["spec"], "environment": {"manager": "Local"}}}
+    assert mlp("validate", wine, "-f", manifest(tmp_path / "local.yaml", local)).stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,37 @@ def test_a_docker_project_is_refused_in_mlflows_words():
         planned("docker_env: {image: python:3.12}\n" + WINE, values={"table": "t", "out": "o"})
 
 
+def test_a_docker_project_runs_in_the_clusters_own_python_if_that_is_asked_for():
+    run = run_on_databricks(environment={"manager": "Local"})
+    resolved = planned("docker_env: {image: python:3.12}\n" + WINE, run=run, values={"table": "t", "out": "o"})
+    assert resolved.plan.project.manager == "Local"
+
+
+SPARK = "databricks_spark_job: {}\nentry_points: {main: {command: python nothere.py}}\n"
+
+
+@pytest.mark.parametrize("project", ["databricks_spark_job: {python_file: nothere.py}\n", SPARK])
+def test_a_spark_job_without_its_file_is_refused(project):
+    with pytest.raises(EntryPointNotFound, match=r"the Python file nothere\.py, and the project has no such file"):
+        planned(project)
+
+
+def test_a_file_that_the_workspace_would_not_find_in_the_repository_is_refused():
+    run = run_on_databricks(databricks={"projectSource": "Git", "gitProvider": "gitHub"})
+    with pytest.raises(EntryPointNotFound, match=r"the Python file train\.py"):
+        planned(run=run, values={"table": "/Volumes/t", "out": "o"}, files=())
+
+
+def test_a_file_that_may_be_a_submodules_is_left_to_the_driver():
+    job = "databricks_spark_job: {python_file: theirs/job.py}\n"
+    assert planned(job, files=()).plan.project.command == "python theirs/job.py"
+    whole = {"uri": "https://git.example.org/wine", "submodules": False}
+    with pytest.raises(EntryPointNotFound, match=r"theirs/job\.py"):
+        planned(job, run=run_on_databricks(project=whole), files=())
+    # A link, which may lead to where the file is.
+    planned(job, run=run_on_databricks(project=whole), files=("theirs",))
+
+
 def test_a_spark_job_is_a_python_file_with_its_libraries():
     job = "databricks_spark_job: {python_file: job.py, parameters: [one, two words], python_libraries: [polars]}\n"
     resolved = planned(job, files=("job.py",))

@@ -30,7 +30,7 @@ from mlp.errors import (
     WorkspaceNotFound,
     WorkspaceUnavailable,
 )
-from mlp.projects.on_databricks import take_up
+from mlp.projects import take_up
 from mlp.tracking import Limits, Patience, get_run
 from tests.cli.program import commit, git
 from tests.servers.git_http import Accounts, serving
@@ -107,7 +107,18 @@ def test_the_project_finds_its_own_run_in_mlflow(tmp_path):
     assert list(ended.logs())[-1].split()[0] == ended.run_id
 
 
-def test_a_command_that_fails_is_told_with_its_status_and_last_lines(recorded, tmp_path):
+def test_what_the_command_wrote_is_shown_once_and_its_stages_are_logged(tmp_path, capsys, caplog):
+    caplog.set_level("INFO", logger="mlp")
+
+    ended = run(project(tmp_path / "p"), parameters={"given": "Zoë"})
+
+    assert capsys.readouterr().out == '["Zo\\u00eb"]\n'
+    stages = [text for text in caplog.messages if text.startswith(f"Run {ended.databricks_run_id} on Databricks: ")]
+    assert stages
+    assert len(stages) == len(set(stages))
+
+
+def test_a_command_that_fails_is_told_with_its_status_and_last_lines(recorded, tmp_path, capsys, caplog):
     there = project(tmp_path / "p", "python show.py", script="print('so far')\nraise SystemExit(3)\n")
 
     with pytest.raises(RunFailed, match="ended with exit status 3") as failed:
@@ -115,9 +126,13 @@ def test_a_command_that_fails_is_told_with_its_status_and_last_lines(recorded, t
 
     assert failed.value.status == 3
     assert "so far" in failed.value.last_lines
+    assert capsys.readouterr() == ("so far\n", "")
+    # It is raised, and so it is not logged as well.
+    assert str(failed.value) not in caplog.messages
     (found,) = tracking.search_runs([_experiment(recorded)])
     assert found.info.status == "FAILED"
     assert found.data.tags["mlp.reason"] == "EntryPointFailed"
+    assert "ended with exit status 3" in found.data.tags["mlp.message"]
 
 
 def _experiment(name):
@@ -182,11 +197,13 @@ def test_a_run_that_exists_is_continued_and_a_run_of_a_run_has_a_parent(tmp_path
 
 
 def test_a_submission_that_is_refused_leaves_a_failed_record(recorded, tmp_path):
-    with pytest.raises(WorkspaceNotFound, match="Cluster 0000-000000-nobodys does not exist"):
+    with pytest.raises(WorkspaceNotFound, match="Cluster 0000-000000-nobodys does not exist") as refused:
         run(project(tmp_path / "p"), backend_config={"existing_cluster_id": "0000-000000-nobodys"})
 
     (found,) = tracking.search_runs([_experiment(recorded)])
     assert found.info.status == "FAILED"
+    assert found.data.tags["mlp.reason"] == refused.value.reason
+    assert found.data.tags["mlp.message"] == str(refused.value)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -270,6 +287,13 @@ FROM_GIT = {"backend_config": {**CLUSTER, "project_source": "git"}}
         (ProjectInvalid, "does not allow setting both", {"databricks_spark_job": {"python_file": "show.py"}}, {}),
         (ProjectInvalid, "does not support entry point parameter of 'path' type", {**SPARK, **PATH}, {}),
         (UsageError, "Databricks spark job only supports 'python'", {**SPARK, "command": "bash x.sh"}, {}),
+        (EntryPointNotFound, "the Python file no.py, and", {**SPARK, "command": "python no.py"}, {}),
+        (
+            EntryPointNotFound,
+            "the Python file no.py, and",
+            {"databricks_spark_job": {"python_file": "no.py"}, "entry_points": None},
+            {},
+        ),
         (FieldNotSupported, "does not take docker_args", {}, {"docker_args": {"gpus": "all"}}),
         (UsageError, "Invalid value for `env_manager`: pip", {}, {"env_manager": "pip"}),
         (UsageError, "Backend spec must be provided when launching", {}, {"backend_config": None}),

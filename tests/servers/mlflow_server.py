@@ -121,7 +121,9 @@ def _free_port() -> int:
 def main() -> None:
     with contextlib.ExitStack() as stack:
         given = sys.argv[1:2] or [stack.enter_context(tempfile.TemporaryDirectory(prefix="mlflow-"))]
-        server = stack.enter_context(running(Path(given[0]).absolute()))
+        directory = Path(given[0]).absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        server = stack.enter_context(running(directory))
         print(server.uri, flush=True)
         # Ended as it may be, it takes the server with it.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())

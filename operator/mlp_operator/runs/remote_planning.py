@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, cast
 
+from mlp.backends.databricks.fitting import NO_CONTAINERS, check_file
+from mlp.backends.databricks.git_projects import python_call, spark_python_call
 from mlp.backends.databricks.places import DATA_DIRECTORY, PROJECT_DIRECTORY, download_path, path_there
 from mlp.data import directory_name, is_remote
 from mlp.errors import UsageError
@@ -133,7 +135,7 @@ def plan_remote_run(
     manager = "Local"
     if run.spec.environment.manager != "Local":
         if project.environment.kind == "docker":
-            raise UsageError("Running docker-based projects on Databricks is not yet supported.")
+            raise UsageError(NO_CONTAINERS)
         manager = choose(run, project.environment).manager
     places = DriverPlaces(directory_of(run), source.subdirectory)
     planned = _planned(project, run, values, files, places, manager)
@@ -166,7 +168,31 @@ def _planned(
     entry_point = run.spec.project.entry_point
     if script is None:
         invocation = project.resolve(entry_point, values, files=files, places=places)
+        if (called := _called(project, run, invocation.command)) is not None:
+            _check_file(run, files, called)
         return as_planned(invocation, manager, places.downloads)
+    _check_file(run, files, script.file)
     # Such a job has parameters of its own, and MLflow passes over those that are given.
     command = shlex.join(("python", script.file, *script.arguments))
     return PlannedProject(name=project.name, entry_point=entry_point, command=command, manager=manager)
+
+
+def _called(project: Project, run: ProjectRun, command: str) -> str | None:
+    """The Python file that Databricks itself will execute; None for a command that the driver gives to a shell.
+
+    Raises:
+        UsageError: Databricks cannot execute the command.
+    """
+    backend = run.spec.backend.databricks
+    if project.databricks_spark_job is not None:
+        return spark_python_call(command)[0]
+    if backend is not None and backend.project_source == "Git":
+        return python_call(command)[0]
+    return None
+
+
+def _check_file(run: ProjectRun, files: ProjectFiles, file: str) -> None:
+    # A submodule's files are in a commit of their own, and what is one is not known here.
+    of_submodule = run.spec.project.bundle is None and run.spec.project.submodules and "/" in posixpath.normpath(file)
+    if not of_submodule:
+        check_file(files, file)

@@ -21,6 +21,18 @@ Object = dict[str, Any]
 COMPUTE_FIELDS: Final = ("cluster", "serverless", "libraries")
 """Fields of spec.backend.databricks that one cluster spec says together."""
 
+_OF_MANIFESTS: Final = {
+    "host": "--databricks-host",
+    "upload_to": "spec.backend.databricks.uploadTo",
+    "project_source": "spec.backend.databricks.projectSource",
+    "git_provider": "spec.backend.databricks.gitProvider",
+    "run_as": "spec.backend.databricks.runAs",
+    "tags": "spec.backend.databricks.tags",
+    "timeout_seconds": "spec.backend.databricks.timeoutSeconds",
+    "tracking_uri": "spec.tracking.uri",
+}
+"""What `mlp run -c` takes beside the cluster, and what says it of a run that the operator submits."""
+
 _OF_PODS: Final = {
     "image": "--image",
     "cpu": "--cpu",
@@ -54,6 +66,12 @@ def backend_fields(request: Request) -> Object:
 def _compute_fields(cluster_spec: Mapping[str, Any]) -> Object:
     from mlp.backends.databricks.compute import read_compute  # noqa: PLC0415 -- few runs are for Databricks
 
+    if elsewhere := [key for key in _OF_MANIFESTS if cluster_spec.get(key) is not None]:
+        raise UsageError(
+            f"--cluster-spec has {', '.join(map(repr, elsewhere))}, and says only what the run gets to run "
+            "on. Of a run that the operator submits, a manifest (-f FILE) or an option says that: "
+            f"{', '.join(_OF_MANIFESTS[key] for key in elsewhere)}."
+        )
     compute = read_compute(cluster_spec)
     libraries = [dict(library) for library in compute.libraries]
     fields: Object = {"libraries": libraries} if libraries else {}

@@ -7,9 +7,10 @@ hears the answers at once. No workspace is asked: what a cluster may be, it know
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mlp.backends.databricks.compute import compute_of
+from mlp.backends.databricks.fitting import NO_CONTAINERS, check_file
 from mlp.backends.databricks.git_projects import git_provider, python_call, spark_python_call
 from mlp.backends.databricks.places import check_here, check_remote, not_sent, path_there
 from mlp.data import is_remote
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
     from mlp.resources import DatabricksBackend
     from mlp.resources.spec import ProjectRunSpec
 
-__all__ = ["NO_DOCKER", "check_backend", "check_remote_call"]
-
-NO_DOCKER: Final = "Running docker-based projects on Databricks is not yet supported."
-"""MLflow's words."""
+__all__ = ["check_backend", "check_remote_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +95,13 @@ def check_remote_call(directory: Path, call: Call, spec: ProjectRunSpec, *, whol
     """
     files = DirectoryFiles(directory)
     project = Project.load(files)
-    if project.environment.kind == "docker":
-        yield Problem(NO_DOCKER, "error", project.file, reason=UsageError.reason)
+    if project.environment.kind == "docker" and spec.environment.manager != "Local":
+        yield Problem(NO_CONTAINERS, "error", project.file, reason=UsageError.reason)
     if (script := project.spark_script) is not None:
-        if not files.has(script.file):
-            yield Problem(
-                f"python_file of databricks_spark_job is {script.file}, and the project has no such file.",
-                "error",
-                project.file,
-                reason=UsageError.reason,
-            )
+        try:
+            check_file(files, script.file)
+        except MlpError as error:
+            yield Problem(str(error), "error", project.file, reason=error.reason)
         if call.parameters or call.entry_point not in {None, "main"}:
             yield Problem(
                 "The entry point and the parameters do not count: the project's databricks_spark_job has a "
@@ -129,7 +124,9 @@ def check_remote_call(directory: Path, call: Call, spec: ProjectRunSpec, *, whol
         return  # what the command will be is not known
     try:
         command = project.resolve(name, values, files=files, places=places).command
-        (spark_python_call if of_spark else python_call)(command)
+        file, _ = (spark_python_call if of_spark else python_call)(command)
+        if whole:
+            check_file(files, file)
     except MlpError as error:
         yield Problem(str(error), "error", reason=error.reason)
 

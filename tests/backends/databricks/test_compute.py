@@ -38,6 +38,11 @@ def test_libraries_stand_beside_the_clusters_fields(spec):
     assert read_compute(spec) == Compute(new_cluster=CLUSTER, libraries=(POLARS,))
 
 
+@pytest.mark.parametrize("field", [{"policy_id": "p"}, {"instance_pool_id": "i"}, {"spark_version": "17"}])
+def test_a_new_cluster_may_have_fields_that_nobody_here_knows(field):
+    assert read_compute({**field, "of_tomorrow": True}).new_cluster == {**field, "of_tomorrow": True}
+
+
 def test_what_mlflow_adds_for_itself_never_reaches_the_cluster():
     own = {
         "ENV_MANAGER": "conda",
@@ -72,6 +77,12 @@ def test_an_existing_cluster_and_serverless_compute_stand_in_place_of_a_new_clus
         ({"cluster_spec": "c.json"}, "cluster_spec must be a mapping"),
         ({"cluster_spec": {"new_cluster": CLUSTER}, "new_cluster": CLUSTER}, "'new_cluster' beside cluster_spec"),
         ({"existing_cluster_id": " "}, "existing_cluster_id must be"),
+        ({"servrless": True}, "no 'servrless'. Did you mean 'serverless'"),
+        ({"existing_cluster": "a"}, "no 'existing_cluster'. Did you mean 'existing_cluster_id'"),
+        ({"cluster_spec": {"newCluster": CLUSTER}}, "Did you mean 'new_cluster'"),
+        ({**CLUSTER, "librarys": [POLARS]}, "Did you mean 'libraries'"),
+        ({"new_cluster": CLUSTER, "librarys": [POLARS]}, "'librarys' beside new_cluster.*Did you mean 'libraries'"),
+        ({"where": "anywhere", "cloud": 1}, "'where', 'cloud', which makes no new cluster"),
         ({"serverless": "yes"}, "serverless must be"),
         ({"serverless": {"version": "4"}}, "no field 'version'"),
         ({"serverless": {"environment_version": True}}, "environment_version must be"),

@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.backends.databricks.fitting import NO_CONTAINERS
 from mlp.backends.databricks.places import DATA_DIRECTORY, PROJECT_DIRECTORY
 from mlp.backends.databricks.remote_record import RemoteRecord, tracking_uri
 from mlp.backends.databricks.task import Assignment
@@ -118,7 +119,7 @@ class _Arrival:
 
     def _check(self, project: Project) -> None:
         if project.environment.kind == "docker" and self._assignment.manager != "local":
-            raise UsageError("Running docker-based projects on Databricks is not yet supported.")
+            raise UsageError(NO_CONTAINERS)
 
     def _wanted(self, project: Project) -> list[str]:
         """Extras that the run needs and that are not installed."""

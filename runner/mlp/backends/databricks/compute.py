@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mlp.backends.databricks.task import Compute
 from mlp.errors import UsageError
+from mlp.project.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,8 @@ __all__ = ["COMPUTE_KEYS", "compute_of", "dependencies", "read_compute", "with_p
 COMPUTE_KEYS: Final = ("cluster_spec", "new_cluster", "existing_cluster_id", "serverless", "libraries")
 """The keys of a cluster spec that say what the run gets; a mapping with none of the kinds is itself a new cluster."""
 
+_OF_NEW_CLUSTERS: Final = ("spark_version", "policy_id", "instance_pool_id", "node_type_id", "num_workers", "autoscale")
+"""A new cluster has one of these at least: what has none was meant to be something else."""
 _KINDS: Final = ("new_cluster", "existing_cluster_id", "serverless")
 _OF_MLFLOW: Final = frozenset(
     ("ENV_MANAGER", "SYNCHRONOUS", "DOCKER_ARGS", "STORAGE_DIR", "build_image", "docker_auth")
@@ -53,6 +56,7 @@ def read_compute(value: Mapping[str, Any]) -> Compute:
     kinds = [key for key in _KINDS if key in spec and spec[key] is not False]
     if not any(key in spec for key in _KINDS):
         libraries = spec.pop("libraries", ())
+        _check_flat(spec)
         return _checked(Compute(new_cluster=_cluster(spec, "The cluster spec"), libraries=_libraries(libraries)))
     if len(kinds) != 1:
         said = " and ".join(kinds) or "serverless: false"
@@ -60,9 +64,27 @@ def read_compute(value: Mapping[str, Any]) -> Compute:
     if unknown := sorted(key for key in spec if key not in COMPUTE_KEYS):
         raise UsageError(
             f"The cluster spec has {', '.join(map(repr, unknown))} beside {kinds[0]}, where it means nothing. "
-            "What belongs to a new cluster stands within new_cluster."
+            f"What belongs to a new cluster stands within new_cluster.{did_you_mean(unknown[0], COMPUTE_KEYS)}"
         )
     return _checked(replace(_read_kind(kinds[0], spec[kinds[0]]), libraries=_libraries(spec.get("libraries", ()))))
+
+
+def _check_flat(spec: Mapping[str, Any]) -> None:
+    """Refuse a mapping that would only be a new cluster because nothing in it is known.
+
+    Databricks adds fields to its clusters, so that a field is unknown here says nothing yet.
+
+    Raises:
+        UsageError: A key resembles one that says what the run gets, or no cluster has nothing but these fields.
+    """
+    for key in spec:
+        if hint := did_you_mean(str(key), COMPUTE_KEYS):
+            raise UsageError(f"The cluster spec has no '{key}'.{hint}")
+    if spec and not any(key in spec for key in _OF_NEW_CLUSTERS):
+        raise UsageError(
+            f"The cluster spec has {', '.join(map(repr, spec))}, which makes no new cluster: that has a "
+            f"spark_version. Say what the run gets: {_EXAMPLE}."
+        )
 
 
 def _read_wrapped(spec: Mapping[str, Any]) -> Compute:

@@ -15,6 +15,7 @@ from mlp.backends.bringing import bring
 from mlp.backends.cargo import Cargo
 from mlp.backends.databricks.compute import with_python_libraries
 from mlp.backends.databricks.delivery import WORKSPACE_FILE_LIMIT
+from mlp.backends.databricks.fitting import NO_CONTAINERS, check_file
 from mlp.backends.databricks.git_projects import git_provider, in_repository, python_call, spark_python_call
 from mlp.backends.databricks.places import ClusterPlaces
 from mlp.backends.databricks.task import ArchivedProject, GitProject
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
     from mlp.backends.databricks.task import Compute
     from mlp.backends.local import Request
 
-__all__ = ["NO_CONTAINERS", "Prepared", "prepare", "refuse"]
+__all__ = ["Prepared", "prepare", "refuse"]
 
-NO_CONTAINERS: Final = "Running docker-based projects on Databricks is not yet supported."
-"""MLflow's words, which scripts look for."""
 _MANAGERS: Final = {"uv": "virtualenv"}
 _log = logging.getLogger(__name__)
 
@@ -172,7 +171,7 @@ def _call(project: Project, request: Request, places: ClusterPlaces, directory: 
     """What the run will execute, as far as it is known here.
 
     Raises:
-        ProjectError: The project has no such entry point, or a parameter does not fit.
+        ProjectError: The project has no such entry point or file, or a parameter does not fit.
         UsageError: The entry point of a Spark job is no Python program.
     """
     for warning in project.warnings:
@@ -184,6 +183,7 @@ def _call(project: Project, request: Request, places: ClusterPlaces, directory: 
                 "databricks_spark_job section. '--entry-point' and '--param-list' arguments specified in the 'mlflow "
                 "run' command are ignored."
             )
+        check_file(DirectoryFiles(directory), script.file)
         return _Call((script.file, script.arguments), None, {}, {})
     invocation = project.resolve(
         request.entry_point,
@@ -195,6 +195,8 @@ def _call(project: Project, request: Request, places: ClusterPlaces, directory: 
     for warning in invocation.warnings:
         _log.warning("%s", warning)
     spark = spark_python_call(invocation.command) if project.databricks_spark_job is not None else None
+    if spark is not None:
+        check_file(DirectoryFiles(directory), spark[0])
     # Addresses may have credentials in them, which are nobody's parameter.
     recorded = {parameter.name: redact(parameter.raw) for parameter in invocation.parameters}
     return _Call(spark, invocation.command, recorded, dict(request.parameters))
@@ -205,6 +207,7 @@ def _from_git(project: Project, call: _Call, brought: Brought, request: Request,
 
     Raises:
         UsageError: It cannot, or would not do the same with it.
+        EntryPointNotFound: The file is not in it.
     """
     if brought.resolution is None:
         raise UsageError(
@@ -225,6 +228,7 @@ def _from_git(project: Project, call: _Call, brought: Brought, request: Request,
         private=_is_private(repository.uri, request.version),
     )
     file, arguments = call.spark or python_call(call.command or "")
+    check_file(DirectoryFiles(brought.directory), file)
     return replace(found, python_file=in_repository(found, file), arguments=arguments)
 
 
