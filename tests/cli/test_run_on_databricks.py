@@ -286,6 +286,7 @@ def test_ctrl_c_at_a_terminal_asks_and_yes_cancels(databricks, user, scripted):
     assert statuses == [130]
     assert run["phase"] == "ended"
     assert f"Run {run['run_id']} on Databricks was cancelled." in terminal.text
+    assert f"Asking the workspace {databricks.url}" in terminal.text
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "\x03", "\x04"], ids=["no", "nothing", "ctrl-c", "end"])
@@ -300,3 +301,71 @@ def test_every_other_answer_leaves_the_run_alone(databricks, user, scripted, ans
     assert databricks.cancels == []
     assert f"databricks jobs cancel-run {run['run_id']}" in terminal.text
     assert "Traceback" not in terminal.text
+
+
+@pytest.mark.parametrize(("answer", "said"), [("n\n", "has ended meanwhile"), ("y\n", "had ended before")])
+def test_a_run_that_ends_before_the_answer_is_told_as_ended(databricks, user, scripted, answer, said):
+    with at_a_terminal(user, scripted(HOLD)) as (terminal, statuses):
+        terminal.type("\x03")
+        terminal.read_until("Cancel the run on Databricks? [y/N]")
+        databricks.release(databricks.runs()[0]["run_id"])
+        until(lambda: databricks.runs()[0]["phase"] == "ended")
+        terminal.type(answer)
+
+    assert statuses == [0], terminal.text
+    assert said in terminal.text
+    assert "at its end" in terminal.text
+    assert "Detached" not in terminal.text
+
+
+def test_whoever_stops_cancelling_before_the_workspace_was_asked_is_told_how_to_end_the_run(databricks, user, scripted):
+    with at_a_terminal(user, scripted(HOLD)) as (terminal, statuses):
+        (run,) = databricks.runs()
+        terminal.type("\x03")
+        terminal.read_until("Cancel the run on Databricks? [y/N]")
+        databricks.stop()
+        terminal.type("y\n")
+        terminal.read_until("cannot be cancelled for now")
+        terminal.type("\x03")
+    databricks.start()
+
+    assert statuses == [130]
+    assert "could not be asked yet to end the run" in terminal.text
+    assert f"databricks jobs cancel-run {run['run_id']}" in terminal.text
+    assert "was asked to end" not in terminal.text
+    assert databricks.cancels == []
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["while it waits", "while it asks"])
+def test_a_terminal_that_is_closed_gives_the_status_of_its_signal(databricks, user, scripted, asked):
+    there = scripted(HOLD)
+    process, ours = pty.fork()
+    if process == 0:
+        os.execve(MLP, ["mlp", "run", str(there), "-b", "databricks", "-c", SPEC], environment(**user, TERM="xterm"))
+    try:
+        terminal = Terminal(ours)
+        terminal.read_until("on Databricks: Running")
+        if asked:
+            terminal.type("\x03")
+            terminal.read_until("Cancel the run on Databricks? [y/N]")
+    finally:
+        os.close(ours)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+    assert status == 129
+    assert databricks.cancels == []
+
+
+def test_only_what_is_sent_is_said_to_be(user, scripted):
+    there = scripted("SUCCESS")
+    command = ("run", there, "-b", "databricks", "-c", SPEC, "--no-wait")
+
+    denied = mlp(*command, **{**user, "DATABRICKS_TOKEN": "dapi-wrong"})
+    first = mlp(*command, **user)
+    second = mlp(*command, **user)
+
+    assert denied.returncode != 0
+    assert "Sending" not in denied.stderr
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "Sending 1 file, " in first.stderr
+    assert "Sending" not in second.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ import click
 
 from mlp.backends.databricks.outcome import is_ours
 from mlp.backends.databricks.states import Life
+from mlp.cli.progress import say
 from mlp.cli.signals import Ended, as_interrupts
 from mlp.errors import MlpError
 from mlp.projects.on_databricks import raise_for_run
@@ -30,7 +32,8 @@ def follow_on_databricks(run: DatabricksRun) -> None:
 
     Raises:
         RunError: It failed, was cancelled, or its state could not be read for too long.
-        KeyboardInterrupt: The user has had enough. The run was cancelled if they said so, else it goes on.
+        KeyboardInterrupt: The user has had enough. The run was cancelled if they said so, else it goes on. One that
+            ended by itself, before they had decided, is told as if nobody had interrupted.
         SystemExit: The process was told to end. The run goes on.
     """
     with as_interrupts():
@@ -38,20 +41,17 @@ def follow_on_databricks(run: DatabricksRun) -> None:
             said = ""
             for state in run.states():
                 if (line := _described(run, state)) != said:
-                    click.echo(line, err=True)
+                    say(line)
                     said = line
         except Ended:
             _leave(run)
             raise
         except KeyboardInterrupt:
-            if not _asked_to_cancel():
-                _leave(run)
-            else:
-                _cancel(run)
-            raise
+            if not _has_ended_by_itself(run):
+                raise
         _print_output(run)
     raise_for_run(run)
-    click.echo(f"=== Run (ID '{run.run_id}') succeeded ===", err=True)
+    say(f"=== Run (ID '{run.run_id}') succeeded ===")
 
 
 def _described(run: DatabricksRun, state: RunState) -> str:
@@ -66,50 +66,91 @@ def _print_output(run: DatabricksRun) -> None:
     try:
         output = run.output()
     except MlpError as error:
-        click.echo(f"Warning: the run's output cannot be read: {error}", err=True)
+        say(f"Warning: the run's output cannot be read: {error}")
         return
     if output is None:
         return
     if output.truncated:
-        click.echo("The beginning of the output is missing: Databricks keeps the end of a log.", err=True)
+        say("The beginning of the output is missing: Databricks keeps the end of a log.")
     if output.log:
         # As it is: a last line without its end stays one.
         click.echo(output.log, nl=False)
     if output.trace and not is_ours(output.error):
-        click.echo(output.trace, err=True)
+        say(output.trace)
 
 
-def _asked_to_cancel() -> bool:
-    """Whether somebody is there and says that the run is to be cancelled."""
+def _has_ended_by_itself(run: DatabricksRun) -> bool:
+    """Ask what is to become of the run, and see to that. Whether it turns out to have ended without us."""
+    try:
+        answer = _asked_to_cancel()
+        if answer is False and _has_ended(run):
+            say(f"Run {run.databricks_run_id} on Databricks has ended meanwhile.")
+            return True
+    except KeyboardInterrupt:
+        _leave(run)
+        raise
+    if answer:
+        return _cancel(run)
+    _leave(run)
+    return False
+
+
+def _asked_to_cancel() -> bool | None:
+    """Whether the run is to be cancelled. None if nobody is there who says so, or they do not want to be asked.
+
+    Raises:
+        Ended: The process is told to end meanwhile.
+    """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    click.echo(err=True)
+        return None
+    say()
     try:
         return click.confirm(_QUESTION, default=False, err=True)
-    except click.Abort:  # Ctrl-C once more, or the end of the input
-        click.echo(err=True)
-        return False
+    except click.Abort as abort:  # Ctrl-C once more, or the end of the input
+        # Click takes every interrupt for Ctrl-C.
+        if isinstance(abort.__context__, Ended):
+            raise abort.__context__ from None
+        say()
+        return None
+    except OSError:  # the terminal was closed
+        return None
 
 
-def _cancel(run: DatabricksRun) -> None:
-    click.echo(f"Cancelling run {run.databricks_run_id}…", err=True)
+def _has_ended(run: DatabricksRun) -> bool:
+    """Look at the run once more: people take their time to answer, and the poll loop does too."""
+    with contextlib.suppress(MlpError):
+        if run.outcome is None and run.trouble is None:
+            run.state()
+        # Of one that has ended, this waits for its record.
+        run.get_status()
+    return run.outcome is not None
+
+
+def _cancel(run: DatabricksRun) -> bool:
+    """Cancel the run. Whether it had ended before."""
+    say(f"Cancelling run {run.databricks_run_id}…")
     try:
         run.cancel()
     except KeyboardInterrupt:
-        click.echo("The run was asked to end; nobody waits for that any more.", err=True)
+        if run.asked_to_end:
+            say("\nThe run was asked to end; nobody waits for that any more.")
+        else:
+            say("\nThe workspace could not be asked yet to end the run.")
+            _leave(run)
         raise
     except MlpError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}")
         _leave(run)
-        return
+        return False
     outcome = run.outcome
-    cancelled = outcome is None or outcome.status == "KILLED"
-    word = "was cancelled" if cancelled else "had ended before it was cancelled"
-    click.echo(f"Run {run.databricks_run_id} on Databricks {word}.", err=True)
+    ended_before = outcome is not None and outcome.status != "KILLED"
+    word = "had ended before it was cancelled" if ended_before else "was cancelled"
+    say(f"Run {run.databricks_run_id} on Databricks {word}.")
+    return ended_before
 
 
 def _leave(run: DatabricksRun) -> None:
-    click.echo(f"\nDetached from run {run.databricks_run_id} on Databricks, which goes on.", err=True)
+    say(f"\nDetached from run {run.databricks_run_id} on Databricks, which goes on.")
     if run.url:
-        click.echo(f"  Look at it:  {run.url}", err=True)
-    click.echo(f"  End it:      databricks jobs cancel-run {run.databricks_run_id}", err=True)
+        say(f"  Look at it:  {run.url}")
+    say(f"  End it:      databricks jobs cancel-run {run.databricks_run_id}")

@@ -11,12 +11,11 @@ import os
 import shutil
 import sys
 import time
-from contextlib import suppress
 from typing import Final
 
 import click
 
-__all__ = ["show_progress"]
+__all__ = ["say", "show_progress"]
 
 _BETWEEN: Final = 15.0
 """Seconds between two transient records where there is no terminal."""
@@ -37,21 +36,25 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record. That nobody reads it any more must not end the run."""
         text = _WORDS.get(record.levelno, "") + record.getMessage()
-        with suppress(OSError, ValueError):
+        try:
             if getattr(record, "transient", False):
                 self._draw(text)
                 return
             self.erase()
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
+        except (OSError, ValueError):
+            _give_up_stderr()
 
     def erase(self) -> None:
         """Make room for what does not come this way: the error that ends the command."""
         if self._drawn:
             self._drawn = False
-            with suppress(OSError, ValueError):
+            try:
                 sys.stderr.write(_ERASE_LINE)
                 sys.stderr.flush()
+            except (OSError, ValueError):
+                _give_up_stderr()
 
     def _draw(self, text: str) -> None:
         if self._terminal:
@@ -63,6 +66,26 @@ class _Lines(logging.Handler):
             self._last = time.monotonic()
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
+
+
+def say(text: str = "") -> None:
+    """Print a line on stderr. That nobody reads it any more, on a terminal that was closed, is no error."""
+    try:
+        click.echo(text, err=True)
+    except (OSError, ValueError):
+        _give_up_stderr()
+
+
+def _give_up_stderr() -> None:
+    """Let nobody have what cannot be written: the interpreter tries it again at its end, and makes it the status."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stderr.fileno())
+        finally:
+            os.close(nowhere)
+    except (OSError, ValueError):
+        return
 
 
 def show_progress() -> None:

@@ -84,14 +84,15 @@ def submit_to_databricks(request: Request, configuration: Configuration | None) 
     connection = _connection(settings, recording)
     with contextlib.ExitStack() as cleaning:
         prepared = prepare(request, settings, cleaning)
+        if recording.tracking is not None:
+            _log.info("Beginning the run in MLflow…", extra={"transient": True})
         record = _begin(request, prepared, recording)
         uid = uuid.uuid4().hex
         run_id = record.run_id if record is not None else request.run_id or uid
         task = _task(request, settings, prepared, recording, record, run_id, uid)
         try:
-            if prepared.said:
-                _log.info("%s", prepared.said)
-            number = _submit(connection.workspace, task, prepared.archive)
+            _log.info("Asking the workspace %s…", connection.workspace.host, extra={"transient": True})
+            number = _submit(connection.workspace, task, prepared)
         except BaseException as error:
             if record is not None:
                 record.finish("FAILED" if isinstance(error, Exception) else "KILLED")
@@ -299,7 +300,7 @@ def _task(
     )
 
 
-def _submit(workspace: Workspace, task: RemoteTask, archive: bytes) -> int:
+def _submit(workspace: Workspace, task: RemoteTask, prepared: Prepared) -> int:
     """Submit, so that whatever interrupts it leaves nothing behind that runs.
 
     Raises:
@@ -314,13 +315,19 @@ def _submit(workspace: Workspace, task: RemoteTask, archive: bytes) -> int:
         began = True
 
     try:
-        return submit(workspace, task, lambda: archive, before_sending=begin)
+        return submit(
+            workspace,
+            task,
+            lambda: prepared.archive,
+            before_project=lambda: _log.info("%s", prepared.said),
+            before_sending=begin,
+        )
     except (WorkspaceUnavailable, KeyboardInterrupt, SystemExit) as error:
         # What was not answered may have been done. The same call finds out: the token makes it the same run.
         if not began:
             raise
         _log.info("The submission was not answered. Seeing to it that nothing of it runs…")
-        if _undone(workspace, task, archive):
+        if _undone(workspace, task, prepared.archive):
             raise
         unknown = (
             "Nobody knows whether the workspace has begun a run: before you submit it again, look there for one that "

@@ -425,9 +425,20 @@ def test_what_the_sdk_is_told_is_shown(started, monkeypatch):
 
 def test_without_credentials_the_way_out_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(WorkspaceDenied, match="set DATABRICKS_HOST and DATABRICKS_TOKEN") as told:
+    with pytest.raises(WorkspaceDenied, match="Set DATABRICKS_HOST and DATABRICKS_TOKEN") as told:
         ambient_access({})
     assert "http_timeout" not in str(told.value)
+
+
+def test_half_of_what_is_needed_is_named_with_what_is_missing(home, monkeypatch, databricks):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with monkeypatch.context() as patch:
+        patch.setenv("DATABRICKS_HOST", databricks.url)
+        with pytest.raises(WorkspaceDenied, match=f"DATABRICKS_HOST names {databricks.url}, and DATABRICKS_TOKEN is"):
+            ambient_access(os.environ)
+    (home / ".databrickscfg").write_text("[bare]\n")
+    with pytest.raises(WorkspaceDenied, match=r"The profile 'bare' of ~/\.databrickscfg has no host and no token\."):
+        ambient_access({}, profile="bare")
 
 
 def test_the_sdk_does_not_make_anybody_wait_for_ever(monkeypatch):

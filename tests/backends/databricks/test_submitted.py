@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import time
 import uuid
@@ -254,6 +255,29 @@ def test_a_cancel_that_is_not_answered_is_asked_for_again(begin, databricks):
     run.cancel()
 
     assert run.get_status() == "KILLED"
+
+
+def test_a_workspace_that_cannot_be_asked_to_cancel_is_spoken_of_once(begin, databricks, caplog):
+    log = logging.getLogger("mlp.backends.databricks.submitted")
+    run = begin({"hold": True})
+    run.follow()
+    until(lambda: run.get_status() == "RUNNING")
+    cancelling = threading.Thread(target=run.cancel)
+    log.addHandler(caplog.handler)
+    try:
+        databricks.stop()
+        cancelling.start()
+        until(lambda: "cannot be cancelled for now" in caplog.text)
+        assert not run.asked_to_end
+        assert run.outcome is None
+        databricks.start()
+        cancelling.join(PATIENCE)
+    finally:
+        log.removeHandler(caplog.handler)
+
+    assert run.asked_to_end
+    assert run.get_status() == "KILLED"
+    assert len({id(one) for one in caplog.records if "cannot be cancelled" in one.getMessage()}) == 1
 
 
 def test_an_outage_is_no_end(begin, databricks):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mlp.errors import UsageError, WorkspaceDenied
 from mlp.tracking.credentials import Credentials, Tls
-from mlp.tracking.databricks import workspace_settings
+from mlp.tracking.databricks import DEFAULT_PROFILE, workspace_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -186,13 +186,27 @@ def ambient_access(variables: Mapping[str, str], *, profile: str | None = None, 
         return Access(_address(given), Ambient(lambda: credentials.headers, credentials.secrets), tls)
     from mlp.backends.databricks.ambient import configured  # noqa: PLC0415 -- imports the SDK
 
-    configuration = configured(profile=profile, host=None if given is None else _address(given))
+    found = _found(profile, settings, given, variables)
+    configuration = configured(profile=profile, host=None if given is None else _address(given), found=found)
     if not configuration.host:
         raise WorkspaceDenied(
-            "No Databricks workspace is configured: set DATABRICKS_HOST and DATABRICKS_TOKEN, or make a profile in "
-            "~/.databrickscfg with `databricks configure`."
+            f"No Databricks workspace is configured. {found}Set DATABRICKS_HOST and DATABRICKS_TOKEN, or make a "
+            "profile in ~/.databrickscfg with `databricks configure`."
         )
     return Access(_address(configuration.host), Ambient(configuration.headers, configuration.secrets), tls)
+
+
+def _found(profile: str | None, settings: Mapping[str, str], host: str | None, variables: Mapping[str, str]) -> str:
+    """What there is of a host and a token, and what is missing: the middle of a message. "" if there is nothing."""
+    if profile is None and (variables.get("DATABRICKS_HOST") or not settings):
+        if host:
+            named = "DATABRICKS_HOST" if variables.get("DATABRICKS_HOST") else "the backend's configuration"
+            return f"{named} names {_address(host)}, and DATABRICKS_TOKEN is not set. "
+        return "DATABRICKS_TOKEN is set, and DATABRICKS_HOST is not. " if variables.get("DATABRICKS_TOKEN") else ""
+    file = variables.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg"
+    there = f"the host {_address(host)}" if host else "no host"
+    token = "a token" if settings.get("token") else "no token"
+    return f"The profile '{profile or DEFAULT_PROFILE}' of {file} has {there} and {token}. "
 
 
 def _address(host: str) -> str:

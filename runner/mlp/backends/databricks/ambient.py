@@ -28,6 +28,16 @@ LIMIT_OF_A_PERSON: Final = 300.0
 SENSITIVE: Final = ("token", "password", "client_secret", "azure_client_secret", "google_credentials")
 _NONE_FOUND: Final = "cannot configure default credentials"
 """The SDK's words for not even half of any kind of credentials."""
+_WAY_OUT: Final = (
+    "Set DATABRICKS_HOST and DATABRICKS_TOKEN, make a profile in ~/.databrickscfg with `databricks configure`, or "
+    "configure any other kind that databricks-sdk takes: https://docs.databricks.com/dev-tools/auth"
+)
+
+_log = logging.getLogger(__name__)
+
+
+class _NoneFound(WorkspaceDenied):
+    """Not even half of any kind of credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,13 @@ class Configuration:
     secrets: tuple[str, ...] = field(repr=False)
 
 
-def configured(*, profile: str | None, host: str | None, limit: float | None = None) -> Configuration:
+def configured(*, profile: str | None, host: str | None, limit: float | None = None, found: str = "") -> Configuration:
     """Ask the SDK.
 
     Args:
         profile: A profile of ~/.databrickscfg.
         host: The workspace; None for the one that is configured.
+        found: What there is of credentials without it, as a sentence for messages, with a space behind it.
         limit: Seconds that it may take; None for what a machine needs, or a person if there is a login.
 
     Raises:
@@ -63,7 +74,8 @@ def configured(*, profile: str | None, host: str | None, limit: float | None = N
     except ImportError:
         raise WorkspaceError(
             "Databricks wants credentials: a token (DATABRICKS_HOST and DATABRICKS_TOKEN, or a profile in "
-            "~/.databrickscfg). Other kinds of credentials need databricks-sdk: pip install 'mlp-operator[databricks]'."
+            "~/.databrickscfg). "
+            f"{found}Other kinds of credentials need databricks-sdk: pip install 'mlp-operator[databricks]'."
         ) from None
     # It warns of what it then says again in its error, without knowing what has to be masked.
     logging.getLogger("databricks.sdk").setLevel(logging.ERROR)
@@ -72,10 +84,14 @@ def configured(*, profile: str | None, host: str | None, limit: float | None = N
     by_person = os.environ.get("DATABRICKS_AUTH_TYPE") == "external-browser"
     limit = limit or (LIMIT_OF_A_PERSON if by_person else LIMIT)
     known = tuple(os.environ[name] for name in ("DATABRICKS_CLIENT_SECRET", "ARM_CLIENT_SECRET") if name in os.environ)
-    config = _limited(lambda: Config(**options), limit, known)
-    secrets = tuple(value for name in SENSITIVE if isinstance(value := getattr(config, name, None), str) and value)
-    headers = _Shared(config.authenticate, limit, secrets)
-    headers()
+    _log.info("Asking for credentials%s…", f" for {host}" if host else "", extra={"transient": True})
+    try:
+        config = _limited(lambda: Config(**options), limit, known)
+        secrets = tuple(value for name in SENSITIVE if isinstance(value := getattr(config, name, None), str) and value)
+        headers = _Shared(config.authenticate, limit, secrets)
+        headers()
+    except _NoneFound:
+        raise WorkspaceDenied(f"There are no credentials for Databricks here. {found}{_WAY_OUT}") from None
     return Configuration(str(config.host or ""), headers, secrets)
 
 
@@ -120,11 +136,7 @@ class _Attempt(Generic[_Result]):
         if self._error is not None:
             said = str(self._error)
             if _NONE_FOUND in said:
-                raise WorkspaceDenied(
-                    "There are no credentials for Databricks here: set DATABRICKS_HOST and DATABRICKS_TOKEN, make a "
-                    "profile in ~/.databrickscfg with `databricks configure`, or configure any other kind that "
-                    "databricks-sdk takes: https://docs.databricks.com/dev-tools/auth"
-                ) from None
+                raise _NoneFound(f"There are no credentials for Databricks here. {_WAY_OUT}") from None
             # Its messages name the kinds of credentials that it tried, and mask most of what they hold.
             raise WorkspaceDenied(
                 f"The Databricks credentials of this machine do not work: {mask(said, secrets)}"

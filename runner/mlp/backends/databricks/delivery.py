@@ -34,6 +34,7 @@ WORKSPACE_FILE_LIMIT: Final = 10_000_000
 _REMEMBERED: Final = 60.0
 """Seconds for which a file that was there is taken to be there still."""
 _DIGITS: Final = 32
+_PROJECT: Final = "the project"
 
 _seen: WeakKeyDictionary[Workspace, dict[str, float]] = WeakKeyDictionary()
 _seeing = threading.Lock()
@@ -60,8 +61,12 @@ class Delivery:
     places: Uploaded
     files: tuple[_File, ...]
 
-    def send(self, workspace: Workspace) -> None:
+    def send(self, workspace: Workspace, *, before_project: Callable[[], None] = lambda: None) -> None:
         """Send what is not there.
+
+        Args:
+            workspace: Where to.
+            before_project: Called when the project is not there, and is sent next.
 
         Raises:
             UsageError: A file is larger than the workspace takes.
@@ -69,6 +74,8 @@ class Delivery:
         """
         for file in self.files:
             if not _is_there(workspace, file):
+                if file.what == _PROJECT:
+                    before_project()
                 workspace.put(file.path, _checked(file))
                 _remember(workspace, file.path)
 
@@ -98,7 +105,7 @@ def plan_delivery(
             "the bootstrap",
             lambda: program,
         ),
-        "project": _File(posixpath.join(directory, f"project-{project.key}.tar.gz"), "the project", archive),
+        "project": _File(posixpath.join(directory, f"project-{project.key}.tar.gz"), _PROJECT, archive),
     }
     if not fits_arguments(told):
         content = told.encode()

@@ -96,6 +96,7 @@ class DatabricksRun:
         self._gone = False
         self._trouble: tuple[WorkspaceError, datetime, float] | None = None
         self._outcome: Outcome | None = None
+        self._asked_to_end = False
         self._settling = False
 
     def __repr__(self) -> str:
@@ -115,6 +116,17 @@ class DatabricksRun:
     def outcome(self) -> Outcome | None:
         """How it ended; None as long as it goes on, as far as is known."""
         return self._outcome
+
+    @property
+    def trouble(self) -> WorkspaceError | None:
+        """Why it cannot be looked at for now; None if it can, as far as is known."""
+        trouble = self._trouble
+        return None if trouble is None else trouble[0]
+
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether the workspace has taken a request of ours to cancel it."""
+        return self._asked_to_end
 
     def state(self) -> RunState:
         """What Databricks says of it now.
@@ -273,18 +285,28 @@ class DatabricksRun:
         return self.workspace.output(task_run_id)
 
     def _ask_to_cancel(self, until: float) -> None:
+        told = False
         while True:
             try:
                 self.workspace.cancel(self.databricks_run_id)
             except WorkspaceNotFound:
+                self._asked_to_end = True
                 return  # there is nothing to end, as looking at it will tell
             except WorkspaceUnavailable as error:
                 if time.monotonic() > until:
                     raise
+                if not told:
+                    told = True
+                    _log.warning(
+                        "Run %s on Databricks cannot be cancelled for now, and it is tried again: %s",
+                        self.databricks_run_id,
+                        error,
+                    )
                 with self._changed:
                     if self._outcome is None:
                         self._changed.wait(min(max(error.after, _BETWEEN_LOOKS), _LONGEST_PAUSE))
             else:
+                self._asked_to_end = True
                 return
 
     def _told(self, sighting: Sighting) -> None:

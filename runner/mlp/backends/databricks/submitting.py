@@ -27,6 +27,7 @@ def submit(
     task: RemoteTask,
     archive: Callable[[], bytes],
     *,
+    before_project: Callable[[], None] = lambda: None,
     before_sending: Callable[[], None] = lambda: None,
 ) -> int:
     """Submit a task, unless that was done before.
@@ -35,6 +36,7 @@ def submit(
         workspace: Where.
         task: What.
         archive: Packs the project (`mlp.source.bundle`). Called only for an ArchivedProject that is not there yet.
+        before_project: Called when the project is not there, and is sent next.
         before_sending: Called when all is there, and the Jobs API is about to be told: from then on there may be a run.
 
     Returns:
@@ -53,7 +55,7 @@ def submit(
         delivery = plan_delivery(workspace, task, task.project, archive)
         # Formed first: what is wrong with the task is told before anything is sent.
         body = submission(task, places=delivery.places)
-        delivery.send(workspace)
+        delivery.send(workspace, before_project=before_project)
     before_sending()
     return workspace.submit(body)
 
