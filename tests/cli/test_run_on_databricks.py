@@ -120,6 +120,8 @@ def test_an_error_of_a_script_within_the_driver_is_shown_with_its_place(user, tm
     assert re.search(
         r"^Traceback .*in train$.*^Error: .*ValueError: no such wine$", done.stderr, re.DOTALL | re.MULTILINE
     )
+    assert "bootstrap" not in done.stderr
+    assert "runpy" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,8 @@ def test_no_wait_prints_the_run_s_id_and_nothing_else(databricks, user, scripted
 
     (run,) = databricks.runs()
     assert (done.returncode, done.stdout) == (0, f"{run['run_id']}\n")
+    assert re.search(r"^  Look at it:  http\S+$", done.stderr, re.MULTILINE)
+    assert f"  End it:      databricks jobs cancel-run {run['run_id']}  (the Databricks CLI)\n" in done.stderr
     assert run["phase"] != "ended"
 
 

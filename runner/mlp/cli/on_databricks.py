@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from mlp.backends.databricks.outcome import is_ours
-from mlp.backends.databricks.states import Life
 from mlp.cli.progress import say
 from mlp.cli.signals import Ended, as_interrupts
 from mlp.errors import MlpError
-from mlp.projects.on_databricks import raise_for_run
+from mlp.projects.staying import print_output, raise_for_run, stay_with, ways_on
 
 if TYPE_CHECKING:
-    from mlp.backends.databricks.states import RunState
     from mlp.backends.databricks.submitted import DatabricksRun
 
-__all__ = ["follow_on_databricks"]
+__all__ = ["follow_on_databricks", "tell_ways_on"]
 
 _QUESTION: Final = "Cancel the run on Databricks?"
 
@@ -38,45 +35,16 @@ def follow_on_databricks(run: DatabricksRun) -> None:
     """
     with as_interrupts():
         try:
-            said = ""
-            for state in run.states():
-                if (line := _described(run, state)) != said:
-                    say(line)
-                    said = line
+            stay_with(run)
         except Ended:
             _leave(run)
             raise
         except KeyboardInterrupt:
             if not _has_ended_by_itself(run):
                 raise
-        _print_output(run)
+        print_output(run)
     raise_for_run(run)
     say(f"=== Run (ID '{run.run_id}') succeeded ===")
-
-
-def _described(run: DatabricksRun, state: RunState) -> str:
-    life = state.life.value if state.life is not None else state.words or "in a state that this version does not know"
-    # That it runs needs no more words, and how it ended is the error's to say, at the end.
-    waits = state.life in {Life.QUEUED, Life.PENDING}
-    message = f": {state.message}" if state.message and waits else ""
-    return f"Run {run.databricks_run_id} on Databricks: {life}{message}"
-
-
-def _print_output(run: DatabricksRun) -> None:
-    try:
-        output = run.output()
-    except MlpError as error:
-        say(f"Warning: the run's output cannot be read: {error}")
-        return
-    if output is None:
-        return
-    if output.truncated:
-        say("The beginning of the output is missing: Databricks keeps the end of a log.")
-    if output.log:
-        # As it is: a last line without its end stays one.
-        click.echo(output.log, nl=False)
-    if output.trace and not is_ours(output.error):
-        say(output.trace)
 
 
 def _has_ended_by_itself(run: DatabricksRun) -> bool:
@@ -151,6 +119,10 @@ def _cancel(run: DatabricksRun) -> bool:
 
 def _leave(run: DatabricksRun) -> None:
     say(f"\nDetached from run {run.databricks_run_id} on Databricks, which goes on.")
-    if run.url:
-        say(f"  Look at it:  {run.url}")
-    say(f"  End it:      databricks jobs cancel-run {run.databricks_run_id}")
+    tell_ways_on(run)
+
+
+def tell_ways_on(run: DatabricksRun) -> None:
+    """Say what can be done with a run that nobody waits for."""
+    for line in ways_on(run):
+        say(line)

@@ -165,11 +165,12 @@ def _on_databricks(request: Request, configuration: Configuration | None, *, wai
 
     with as_interrupts():  # what is recorded, or under way, by then is brought to its end
         run = projects.submit_to_databricks(request, configuration)
+    from mlp.cli.on_databricks import follow_on_databricks, tell_ways_on  # noqa: PLC0415 -- the client is there now
+
     if not wait:
         click.echo(run.databricks_run_id)
+        tell_ways_on(run)
         return
-    from mlp.cli.on_databricks import follow_on_databricks  # noqa: PLC0415 -- the client is there now
-
     follow_on_databricks(run)
 
 

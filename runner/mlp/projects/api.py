@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlp.projects.choice import choose_backend, choose_configuration, tell_unused
 from mlp.projects.in_a_cluster import submit, wait_for
-from mlp.projects.on_databricks import submit_to_databricks, wait_for_databricks
+from mlp.projects.on_databricks import submit_to_databricks
 from mlp.projects.requests import local_request, manifest_request
+from mlp.projects.staying import wait_for_databricks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

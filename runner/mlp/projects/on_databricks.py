@@ -1,4 +1,4 @@
-"""A call of `run` as a run on Databricks: checked and packed here, recorded in MLflow, submitted, and waited for.
+"""A call of `run` as a run on Databricks: checked and packed here, recorded in MLflow, and submitted.
 
 The project is read on this machine, with its user's own Git credentials, and none of them leaves it. The run's record
 is made before it is submitted, so that it finds it; and however the submission ends, the record is true.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mlp.backends.configuration import read_backend_config
 from mlp.errors import MlpError, TrackingNotFound, UsageError, WorkspaceUnavailable
+from mlp.projects.staying import ways_on
 from mlp.tracking import names
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mlp.projects.choice import Configuration
     from mlp.tracking import RunRecord, Tracking
 
-__all__ = ["raise_for_run", "submit_to_databricks", "take_up", "wait_for_databricks"]
+__all__ = ["submit_to_databricks", "take_up"]
 
 _LOCAL_TRACKING: Final = (
     "When running on Databricks, the MLflow tracking URI must be of the form 'databricks' or 'databricks://profile', "
@@ -95,51 +96,15 @@ def submit_to_databricks(request: Request, configuration: Configuration | None) 
             number = _submit(connection.workspace, task, prepared)
         except BaseException as error:
             if record is not None:
-                record.finish("FAILED" if isinstance(error, Exception) else "KILLED")
+                _end(record, error)
             raise
     run = _run(connection, number, run_id, record, settings)
     try:
         _tell_where(run, record)
     except KeyboardInterrupt:
-        _tell_how_to_end(run)
+        _log.warning("Run %s on Databricks goes on.\n%s", number, "\n".join(ways_on(run)))
         raise
     return run
-
-
-def wait_for_databricks(run: DatabricksRun) -> DatabricksRun:
-    """Wait until a run has ended, and give it back if it has succeeded.
-
-    Raises:
-        RunFailed: Its command failed.
-        RunError: It failed otherwise, or was cancelled; or its state could not be read for too long.
-        KeyboardInterrupt: The waiting was interrupted; the run goes on.
-    """
-    try:
-        run.wait()
-    except KeyboardInterrupt:
-        _tell_how_to_end(run)
-        raise
-    raise_for_run(run)
-    _log.info("=== Run (ID '%s') succeeded ===", run.run_id)
-    return run
-
-
-def raise_for_run(run: DatabricksRun) -> None:
-    """Do nothing for a run that has succeeded.
-
-    Raises:
-        RunFailed: Its command failed; with the exit status and the last lines, where Databricks tells of them.
-        RunError: It failed otherwise, or was cancelled.
-    """
-    from mlp.backends.databricks.outcome import raise_for_outcome  # noqa: PLC0415
-
-    outcome = run.outcome
-    if outcome is None or outcome.status == "FINISHED":
-        return
-    output = None
-    with contextlib.suppress(MlpError):  # how it ended is known; what it wrote may not be there any more
-        output = run.output()
-    raise_for_outcome(outcome, name=f"Run (ID '{run.run_id}')", output=output)
 
 
 def take_up(
@@ -300,6 +265,14 @@ def _task(
     )
 
 
+def _end(record: RunRecord, error: BaseException) -> None:
+    """Record that a run was not submitted, and why."""
+    status = "FAILED" if isinstance(error, Exception) else "KILLED"
+    if record.finish(status) == status and isinstance(error, MlpError):
+        with contextlib.suppress(MlpError):
+            record.set_tags({names.REASON: error.reason, names.MESSAGE: str(error)})
+
+
 def _submit(workspace: Workspace, task: RemoteTask, prepared: Prepared) -> int:
     """Submit, so that whatever interrupts it leaves nothing behind that runs.
 
@@ -382,8 +355,3 @@ def _tell_where(run: DatabricksRun, record: RunRecord | None) -> None:
             record.set_tags(tags)
     except MlpError as error:
         _log.warning("The run was submitted, but not all of that could be looked up or recorded: %s", error)
-
-
-def _tell_how_to_end(run: DatabricksRun) -> None:
-    number = run.databricks_run_id
-    _log.warning("Run %s on Databricks goes on. To end it: databricks jobs cancel-run %s", number, number)

@@ -47,6 +47,53 @@ def test_a_reader_sees_the_log_the_error_and_where_there_is_more(output, lines):
     assert list(output.lines()) == [line for line in lines if line != f"See {PAGE}"]
 
 
+STARTED_BY = """Traceback (most recent call last):
+  File "/databricks/launcher.py", line 50, in run_program
+    exec(code)
+  File "/Workspace/Users/ann@example.com/.mlp/bootstrap-0a1b.py", line 510, in <module>
+    main(sys.argv[1:])
+  File "/Workspace/Users/ann@example.com/.mlp/bootstrap-0a1b.py", line 400, in run_script
+    runpy.run_path(script["name"], run_name="__main__")
+  File "<frozen runpy>", line 291, in run_path
+  File "/usr/lib/python3.10/runpy.py", line 86, in _run_code
+"""
+OF_PROJECT = """  File "train.py", line 4, in <module>
+    train()
+  File "<frozen runpy>", line 291, in run_path
+  File "train.py", line 2, in train
+    raise ValueError("no such wine")
+ValueError: no such wine"""
+CAUSE = """Traceback (most recent call last):
+  File "train.py", line 1, in find
+    {}["wine"]
+KeyError: 'wine'
+
+During handling of the above exception, another exception occurred:
+
+"""
+
+
+@pytest.mark.parametrize("before", ["", CAUSE], ids=["alone", "with a cause"])
+def test_of_a_script_within_the_driver_the_trace_begins_in_the_project(before):
+    output = Output("a", "ValueError: no such wine", before + STARTED_BY + OF_PROJECT)
+
+    trace = f"{before}Traceback (most recent call last):\n{OF_PROJECT}"
+    assert list(output.lines()) == ["a", "Error: ValueError: no such wine", *trace.splitlines()]
+
+
+def test_a_trace_without_a_frame_of_the_project_stays_as_it_is():
+    trace = f"{STARTED_BY}FileNotFoundError: train.py"
+
+    assert Output(error="FileNotFoundError: train.py", trace=trace).place == trace
+
+
+def test_our_own_word_for_a_command_that_failed_is_left_to_the_run_s_message():
+    output = Output("a\n", "RunFailed: EntryPointFailed: entry point main ended with exit status 3", STARTED_BY)
+
+    assert list(output.lines()) == ["a"]
+    assert list(output.lines(page_url=PAGE)) == ["a", f"See {PAGE}"]
+
+
 @pytest.mark.parametrize(
     ("log", "longest", "kept", "is_cut"),
     [

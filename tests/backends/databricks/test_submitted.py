@@ -153,14 +153,36 @@ def test_the_command_s_exit_status_is_told_where_the_run_tells_it(begin, said, s
         "message": "Workload failed, see run output for details",
         "error": said,
     }
-    run = begin({"instant": 0.0, "logs": "its last words\n", "ending": ending})
+    record = Recorded()
+    run = begin({"instant": 0.0, "logs": "its last words\n", "ending": ending}, record=record)
     run.wait()
 
     with pytest.raises(RunFailed, match="ended") as failed:
         raise_for_outcome(run.outcome, name="Run r-1", output=run.output())
 
-    assert failed.value.status == status
-    assert failed.value.last_lines == ("its last words",)
+    assert failed.value.status == run.exit_status == run.error.status == status
+    assert failed.value.last_lines == run.last_lines() == ("its last words",)
+    assert list(run.logs()) == ["its last words"]
+    assert record.tags["mlp.message"] == f"Run {run.databricks_run_id} on Databricks failed: {said[11:]}"
+
+
+def test_a_run_tells_its_error_and_a_failure_that_somebody_waited_for_is_logged_once(begin, caplog):
+    run = begin({"instant": 0.0, "logs": "one\ntwo\n", "ending": "FAILED"})
+    assert (run.exit_status, run.error) == (None, None)
+    assert not run.wait()
+    assert not run.wait()
+
+    assert isinstance(run.error, RunError)
+    assert run.exit_status is None
+    assert run.last_lines() == ("one", "two")
+    assert [each.levelname for each in caplog.records if each.getMessage() == str(run.error)] == ["WARNING"]
+
+
+def test_a_run_that_succeeded_has_no_error(begin):
+    run = begin({"instant": 0.0, "logs": "one\n", "ending": "SUCCESS"})
+    assert run.wait()
+
+    assert (run.error, run.exit_status, run.last_lines()) == (None, 0, ("one",))
 
 
 def test_a_run_that_databricks_has_forgotten_has_failed_for_want_of_better_knowledge(begin, databricks):

@@ -21,7 +21,6 @@ _SIGNAL: Final = re.compile(r"\bwas ended by (?P<signal>SIG[A-Z0-9]+)\b")
 """What the bootstrap's exception says of the command: a driver itself tells of no exit status."""
 _OURS: Final = re.compile(r"^RunFailed: (?:\w+: )?(?:Run \(ID '[\w-]+'\) failed: )?")
 """How that exception's message begins: with another ID than the run has here, where it is recorded nowhere."""
-_LAST_LINES: Final = 20
 
 _UNDER_WAY: Final = {Life.QUEUED: "SCHEDULED", Life.PENDING: "SCHEDULED"}
 
@@ -53,6 +52,13 @@ class Outcome:
             reason="" if status == "FINISHED" else self.reason,
             message=f"{self.message} By its record in MLflow {word}.",
         )
+
+    def explained(self, output: Output) -> Outcome:
+        """The outcome of a run of which this is known too: Databricks' own message only says that there is an error."""
+        if self.reason != "EntryPointFailed" or not output.error:
+            return self
+        where, _, _ = self.message.partition(" failed")
+        return replace(self, message=f"{where} failed: {_OURS.sub('', output.error, count=1)}")
 
 
 def mlflow_status(state: RunState | None) -> str:
@@ -117,7 +123,7 @@ def raise_for_outcome(outcome: Outcome, *, name: str, output: Output | None = No
     status = _exit_status(error)
     if output is None or status is None:
         raise RunError(text)
-    raise RunFailed(text, status=status, last_lines=tuple(output.log.splitlines()[-_LAST_LINES:]))
+    raise RunFailed(text, status=status, last_lines=output.last_lines())
 
 
 def is_ours(error: str | None) -> bool:

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mlp.backends.databricks.outcome import is_ours
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,6 +18,11 @@ __all__ = ["Output", "output_of"]
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 """Databricks colours its traces for a terminal; a status and a ConfigMap are none."""
+_FRAME: Final = re.compile(r"^\s*File \S")
+_BLOCK: Final = re.compile(r"^Traceback |\bTraceback \(most recent call last\)")
+_BOOTSTRAP: Final = re.compile(r"\bbootstrap(-\w+)?\.py\b.*\bin run_script\b")
+_RUNPY: Final = re.compile(r"<frozen runpy>|/runpy\.py\b")
+_LAST_LINES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +41,19 @@ class Output:
     trace: str | None = None
     truncated: bool = False
 
+    @property
+    def place(self) -> str | None:
+        """Where in the project it happened; None where there is no trace, and where the trace is mlp's own."""
+        return None if self.trace is None or is_ours(self.error) else _within_project(self.trace)
+
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines of the log."""
+        return tuple(self.log.splitlines()[-_LAST_LINES:])
+
     def lines(self, *, page_url: str | None = None) -> Iterator[str]:
         """All of it, for a reader: the log, then the error and where it happened, then where there is more.
+
+        An error that is mlp's own word for a command that failed is left out: the run's message is the same.
 
         Args:
             page_url: The run's page in the workspace.
@@ -43,10 +61,10 @@ class Output:
         if self.truncated:
             yield "[The beginning is missing: Databricks keeps the end of a log.]"
         yield from self.log.splitlines()
-        if self.error is not None:
+        if self.error is not None and not is_ours(self.error):
             yield from f"Error: {self.error}".splitlines()
-        if self.trace is not None and self.trace != self.error:
-            yield from self.trace.splitlines()
+        if (place := self.place) is not None and place != self.error:
+            yield from place.splitlines()
         if page_url is not None and (self.truncated or self.error is not None):
             yield f"See {page_url}"
 
@@ -69,6 +87,27 @@ def output_of(answer: Mapping[str, Any]) -> Output:
         trace=_plain(answer.get("error_trace")),
         truncated=answer.get("logs_truncated") is True,
     )
+
+
+def _within_project(trace: str) -> str:
+    """A trace without the frames by which a script was started: the driver's, the bootstrap's, and Python's own."""
+    lines = trace.splitlines()
+    begin = next((number for number, line in enumerate(lines) if _BOOTSTRAP.search(line)), None)
+    if begin is None:
+        return trace
+    block = max((number for number in range(begin) if _BLOCK.search(lines[number])), default=-1)
+    frames = (number for number in range(len(lines)) if _FRAME.match(lines[number]))
+    first = end = None
+    for number in frames:
+        if number > block and first is None:
+            first = number
+        if number > begin and not _RUNPY.search(lines[number]):
+            end = number
+            break
+    # Of a script that was never begun there is no frame; and one after another traceback's beginning is none of this.
+    if first is None or end is None or any(_BLOCK.search(line) for line in lines[begin:end]):
+        return trace
+    return "\n".join(lines[:first] + lines[end:])
 
 
 def _text(given: object) -> str | None:

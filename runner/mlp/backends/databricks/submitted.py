@@ -15,11 +15,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mlp.backends.databricks.outcome import Outcome, mlflow_status, outcome_of
+from mlp.backends.databricks.outcome import Outcome, mlflow_status, outcome_of, raise_for_outcome
 from mlp.backends.databricks.output import Output, output_of
 from mlp.backends.databricks.states import Life, state_of
 from mlp.errors import (
     MlpError,
+    RunError,
+    RunFailed,
     UsageError,
     WaitTimedOut,
     WorkspaceError,
@@ -97,7 +99,9 @@ class DatabricksRun:
         self._trouble: tuple[WorkspaceError, datetime, float] | None = None
         self._outcome: Outcome | None = None
         self._asked_to_end = False
+        self._error: RunError | None = None
         self._settling = False
+        self._failure_told = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.databricks_run_id} at {self.workspace.host}>"
@@ -116,6 +120,18 @@ class DatabricksRun:
     def outcome(self) -> Outcome | None:
         """How it ended; None as long as it goes on, as far as is known."""
         return self._outcome
+
+    @property
+    def error(self) -> RunError | None:
+        """Why it did not succeed; None where it did, and where that is not known yet."""
+        return self._error
+
+    @property
+    def exit_status(self) -> int | None:
+        """The command's exit status, 128 + n if signal n ended it; None while it runs, and where nobody tells it."""
+        if self._outcome is not None and self._outcome.status == "FINISHED":
+            return 0
+        return self._error.status if isinstance(self._error, RunFailed) else None
 
     @property
     def trouble(self) -> WorkspaceError | None:
@@ -198,7 +214,11 @@ class DatabricksRun:
         Raises:
             WaitTimedOut: The time is over, or its state could not be read for too long. The run goes on.
         """
-        return self.ended(timeout=timeout).status == "FINISHED"
+        status = self.ended(timeout=timeout).status
+        if status == "FAILED" and not self._failure_told:
+            self._failure_told = True
+            _log.warning("%s", self._error)
+        return status == "FINISHED"
 
     def ended(self, *, timeout: float | None = None) -> Outcome:
         """Wait until the run has ended. How it has.
@@ -255,6 +275,13 @@ class DatabricksRun:
             self.ended()
         output = self.output()
         return iter(()) if output is None else output.lines()
+
+    def last_lines(self) -> tuple[str, ...]:
+        """The last lines that the run wrote; none before its end."""
+        if isinstance(self._error, RunFailed):
+            return self._error.last_lines
+        output = self.output()
+        return () if output is None else output.last_lines()
 
     def output(self) -> Output | None:
         """What the run wrote, as far as Databricks has it; None for a run that Databricks knows no output of.
@@ -350,14 +377,30 @@ class DatabricksRun:
 
     def _settle(self) -> None:
         outcome = outcome_of(self.databricks_run_id, None if self._gone else self._state)
+        output = None
+        if outcome.status == "FAILED" and not outcome.lost:
+            # How it ended is known; what it wrote, and said of its end, may not be there.
+            with contextlib.suppress(MlpError):
+                output = self.output()
+        if output is not None:
+            outcome = outcome.explained(output)
         if self._record is not None:
             with _writing:
                 outcome = self._recorded(self._record, outcome)
+        error = self._error_of(outcome, output)
         if self._following:
             self._poller.leave(self.databricks_run_id)
         with self._changed:
+            self._error = error
             self._outcome = outcome
             self._changed.notify_all()
+
+    def _error_of(self, outcome: Outcome, output: Output | None) -> RunError | None:
+        try:
+            raise_for_outcome(outcome, name=f"Run (ID '{self._run_id}')", output=output)
+        except RunError as error:
+            return error.with_traceback(None)
+        return None
 
     def _recorded(self, record: Record, outcome: Outcome) -> Outcome:
         # Of a run that somebody cancelled, whatever was written in its last moments is no verdict of its own.
