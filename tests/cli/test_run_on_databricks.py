@@ -235,10 +235,16 @@ class Terminal:
 
     def __init__(self, descriptor):
         self._descriptor = descriptor
+        self._typed = ""
         self.text = ""
 
     def type(self, text):
+        self._typed = text
         os.write(self._descriptor, text.encode())
+
+    def insist(self):
+        if self._typed == "\x03":
+            os.write(self._descriptor, b"\x03")
 
     def read_until(self, text):
         deadline = time.monotonic() + PATIENCE
@@ -263,6 +269,10 @@ def at_a_terminal(user, there):
         terminal.read_until("on Databricks: Running")
         yield terminal, statuses
         while True:
+            if not select.select([ours], [], [], 2)[0]:
+                # A signal that comes just before input() reads is seen with the next key: people press twice, too.
+                terminal.insist()
+                continue
             try:
                 read = os.read(ours, 4096).decode()
             except OSError:
