@@ -87,11 +87,11 @@ def test_a_trace_without_a_frame_of_the_project_stays_as_it_is():
     assert Output(error="FileNotFoundError: train.py", trace=trace).place == trace
 
 
-def test_our_own_word_for_a_command_that_failed_is_left_to_the_run_s_message():
+def test_a_command_that_failed_is_told_in_a_line_without_the_program_that_started_it():
     output = Output("a\n", "RunFailed: EntryPointFailed: entry point main ended with exit status 3", STARTED_BY)
 
-    assert list(output.lines()) == ["a"]
-    assert list(output.lines(page_url=PAGE)) == ["a", f"See {PAGE}"]
+    assert list(output.lines()) == ["a", "Error: entry point main ended with exit status 3"]
+    assert list(output.lines(page_url=PAGE))[2:] == [f"See {PAGE}"]
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_the_command_s_exit_status_is_told_where_the_run_tells_it(begin, said, s
 
     assert failed.value.status == run.exit_status == run.error.status == status
     assert failed.value.last_lines == run.last_lines() == ("its last words",)
-    assert list(run.logs()) == ["its last words"]
+    assert list(run.logs()) == ["its last words", f"Error: {said[11:]}"]
     assert record.tags["mlp.message"] == f"Run {run.databricks_run_id} on Databricks failed: {said[11:]}"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlp.backends.databricks.output import Output
     from mlp.backends.databricks.states import RunState
 
-__all__ = ["Outcome", "is_ours", "mlflow_status", "outcome_of", "raise_for_outcome"]
+__all__ = ["Outcome", "in_its_own_words", "is_ours", "mlflow_status", "outcome_of", "raise_for_outcome"]
 
 _STATUS: Final = re.compile(r"\bended with exit status (?P<status>[1-9]\d{0,2})\b")
 _SIGNAL: Final = re.compile(r"\bwas ended by (?P<signal>SIG[A-Z0-9]+)\b")
@@ -119,7 +119,7 @@ def raise_for_outcome(outcome: Outcome, *, name: str, output: Output | None = No
     if outcome.reason != "EntryPointFailed":
         raise RunError("\n".join(filter(None, (f"{name} failed: {outcome.message}", error))))
     # Databricks' own message only says that there is an error.
-    text = f"{name} failed: {_OURS.sub('', error, count=1) if error else outcome.message}"
+    text = f"{name} failed: {in_its_own_words(error) if error else outcome.message}"
     status = _exit_status(error)
     if output is None or status is None:
         raise RunError(text)
@@ -129,6 +129,11 @@ def raise_for_outcome(outcome: Outcome, *, name: str, output: Output | None = No
 def is_ours(error: str | None) -> bool:
     """Whether an error is the bootstrap's word for a command that failed. Where in it that was is of no interest."""
     return _OURS.match(error or "") is not None
+
+
+def in_its_own_words(error: str) -> str:
+    """What failed, without the words in which the bootstrap wraps it."""
+    return _OURS.sub("", error, count=1)
 
 
 def _exit_status(error: str) -> int | None:

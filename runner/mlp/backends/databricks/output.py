@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mlp.backends.databricks.outcome import is_ours
+from mlp.backends.databricks.outcome import in_its_own_words, is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,16 +53,14 @@ class Output:
     def lines(self, *, page_url: str | None = None) -> Iterator[str]:
         """All of it, for a reader: the log, then the error and where it happened, then where there is more.
 
-        An error that is mlp's own word for a command that failed is left out: the run's message is the same.
-
         Args:
             page_url: The run's page in the workspace.
         """
         if self.truncated:
             yield "[The beginning is missing: Databricks keeps the end of a log.]"
         yield from self.log.splitlines()
-        if self.error is not None and not is_ours(self.error):
-            yield from f"Error: {self.error}".splitlines()
+        if self.error is not None:
+            yield from f"Error: {in_its_own_words(self.error)}".splitlines()
         if (place := self.place) is not None and place != self.error:
             yield from place.splitlines()
         if page_url is not None and (self.truncated or self.error is not None):
