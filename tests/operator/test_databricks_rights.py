@@ -13,8 +13,9 @@ from kubernetes.aio.config import kube_config
 from mlp_operator.machinery.cluster import ApiError, Cluster
 from mlp_operator.machinery.metrics import Metrics
 from mlp_operator.runs.kept_logs import keep_log
-from tests.operator.build import project_run
+from tests.operator.build import project_run, run_body
 from tests.operator.test_jobs_on_an_api_server import wait_for_the_account
+from tests.projectruns import make_known
 
 if TYPE_CHECKING:
     from tests.cluster import Cluster as TestCluster
@@ -44,7 +45,11 @@ async def test_a_token_is_for_one_account_one_audience_and_a_short_time(
 
 
 async def test_a_log_is_kept_and_replaced(connected: Cluster, api_server: TestCluster, namespace: str) -> None:
-    run = project_run(metadata={"name": "wine", "namespace": namespace, "uid": "8d0e5c61-5e0d-4b3e-9c8b-6a3f0e6c9f11"})
+    # One that is there: the API server's garbage collector takes away what belongs to nobody.
+    make_known(api_server)
+    body = run_body(managedBy="example.org/nobody") | {"metadata": {"name": "wine", "namespace": namespace}}
+    made = json.loads(api_server.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(body)))
+    run = project_run(metadata={"name": "wine", "namespace": namespace, "uid": made["metadata"]["uid"]})
     control = "".join(map(chr, range(32))) * 20_000
     async with connected as cluster:
         assert await keep_log(cluster, run, "1", control) == "wine-log-1"
