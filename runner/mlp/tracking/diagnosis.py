@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import requests
 
-__all__ = ["Advice", "Diagnosis"]
+__all__ = ["Advice", "Diagnosis", "causes_of"]
 
 BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 TOO_LARGE: Final = 413
@@ -84,7 +84,7 @@ class Diagnosis:
         """No answer came."""
         import requests  # noqa: PLC0415 -- whoever calls has loaded it
 
-        causes = list(_causes(error))
+        causes = list(causes_of(error))
         untrusted = next((cause.verify_message for cause in causes if hasattr(cause, "verify_message")), None)
         if untrusted is not None:
             return TrackingError(
@@ -175,7 +175,7 @@ class Diagnosis:
         return cleaned
 
 
-def _causes(error: BaseException) -> Iterable[BaseException]:
+def causes_of(error: BaseException) -> Iterable[BaseException]:
     """An error and what led to it, outermost first. requests and urllib3 keep theirs in different places."""
     seen: set[int] = set()
     current: object = error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from mlp.errors import WorkspaceDenied, WorkspaceError, WorkspaceNotFound, WorkspaceRefused, WorkspaceUnavailable
+from mlp.tracking.diagnosis import causes_of
 from mlp.tracking.texts import mask
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Meaning:
         """No answer came, or only a part of one."""
         import requests  # noqa: PLC0415 -- whoever calls has loaded it
 
-        causes = list(_causes(error))
+        causes = list(causes_of(error))
         untrusted = next((cause.verify_message for cause in causes if hasattr(cause, "verify_message")), None)
         if untrusted is not None:
             return WorkspaceError(
@@ -214,16 +215,3 @@ def _cleaned(text: str, secrets: Iterable[str]) -> str:
     masked = mask(text, tuple(secrets))
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in masked).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
-
-
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    """An error and what led to it, outermost first. requests and urllib3 keep theirs in different places."""
-    seen: set[int] = set()
-    current: object = error
-    while isinstance(current, BaseException) and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        inner = getattr(current, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = current.args[0] if current.args and isinstance(current.args[0], BaseException) else None
-        current = inner or current.__cause__ or current.__context__
